@@ -1,0 +1,1 @@
+"""Records, datasets and the checks that keep a training from failing."""
