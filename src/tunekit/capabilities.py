@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from typing_extensions import override
+
 
 class Capability(StrEnum):
     """One thing that a provider either does, does in part, or does not do."""
@@ -56,6 +58,7 @@ class Support:
     def __bool__(self) -> bool:
         return self.level != "no"
 
+    @override
     def __str__(self) -> str:
         return f"{self.level}: {self.note}" if self.note else self.level
 

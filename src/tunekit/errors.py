@@ -45,6 +45,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from tunekit.problems import Problem
     from tunekit.providers.base import DeploymentSnapshot, JobSnapshot
@@ -69,6 +71,7 @@ class TunekitError(Exception):
         """What happened, without the next step."""
         return str(self.args[0])
 
+    @override
     def __str__(self) -> str:
         return f"{self.message} {self.next_step}".strip()
 

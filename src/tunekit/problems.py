@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from tunekit.errors import PreflightError
 
@@ -48,6 +49,7 @@ class Problem(BaseModel):
             place += f":{self.line}" if place else f"line {self.line}"
         return " ".join(part for part in (place, self.path) if part)
 
+    @override
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         fix = f" {self.fix}" if self.fix else ""
@@ -95,6 +97,7 @@ class Report(BaseModel):
             raise PreflightError.of(self.problems)
         return self
 
+    @override
     def __iter__(self) -> Iterator[Problem]:  # type: ignore[override]
         return iter(self.problems)
 
@@ -104,6 +107,7 @@ class Report(BaseModel):
     def __bool__(self) -> bool:
         return self.ok
 
+    @override
     def __str__(self) -> str:
         if not self.problems:
             return "No problem found."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from tunekit.capabilities import Capability, Support, missing_answers
 from tunekit.providers.snapshots import (
@@ -148,7 +149,11 @@ class FineTuneProvider(ABC):
     Settings: ClassVar[type[ProviderSettings]] = ProviderSettings
     Options: ClassVar[type[ProviderOptions]] = ProviderOptions
     poll: ClassVar[PollPolicy] = PollPolicy()
+    settle_delays: ClassVar[Sequence[float]] = (2, 4, 8, 16, 30)
+    """Pauses between the looks for a job whose create call went unanswered. When the last look has
+    found nothing either, the job is taken not to exist. Empty where `find` is certain at once."""
 
+    @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if not hasattr(cls, "name"):

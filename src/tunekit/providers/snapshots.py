@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from typing_extensions import override
 
 T = TypeVar("T")
 
@@ -132,6 +133,7 @@ class JobEvent(_Snapshot):
     message: str
     data: dict[str, Any] = Field(default_factory=dict)
 
+    @override
     def __str__(self) -> str:
         mark = "" if self.level == "info" else f"{self.level}: "
         return f"{self.created_at:%H:%M:%S} {mark}{self.message}"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,12 @@ class ProcessIdentity:
         return asdict(self)
 
     @property
+    def before_restart(self) -> bool:
+        """Whether the machine has been restarted since this process started (Linux only)."""
+        now = boot_id()
+        return now is not None and ":" in self.started and not self.started.startswith(now)
+
+    @property
     def alive(self) -> bool:
         """Whether this very process still runs."""
         return _start_of(self.pid) == self.started
@@ -130,12 +136,27 @@ class Spawned:
         return self.child.returncode
 
 
+def boot_id() -> str | None:
+    """A text that changes when the machine restarts; None where it cannot be told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
 def spawn_detached(
-    command: Sequence[str], *, log: Path, cwd: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    log: Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    on_exit: Callable[[int], None] | None = None,
 ) -> Spawned:
     """Start a process in a session of its own that outlives us; its output is appended to `log`.
 
-    A daemon thread reaps it when it ends while we still live, so that it never stays a zombie.
+    A daemon thread reaps it when it ends while we still live, so that it never stays a zombie, and
+    then calls `on_exit` with the exit code (negative for a signal). Only the process that spawned
+    it ever learns that code.
     """
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -152,5 +173,11 @@ def spawn_detached(
     finally:
         os.close(descriptor)
     identity = ProcessIdentity.of(child.pid)
-    threading.Thread(target=child.wait, name=f"tunekit-reaper-{child.pid}", daemon=True).start()
+
+    def reap() -> None:
+        code = child.wait()
+        if on_exit is not None:
+            on_exit(code)
+
+    threading.Thread(target=reap, name=f"tunekit-reaper-{child.pid}", daemon=True).start()
     return Spawned(child.pid, identity, child)

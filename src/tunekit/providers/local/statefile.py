@@ -20,18 +20,20 @@ def make_private_dir(path: Path) -> Path:
     return path
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = True) -> None:
     """Replace the file by this object, so that a reader sees the old or the new one, never half.
 
-    The bytes are on disk before the name points to them: a power cut leaves one of the two.
+    The bytes are on disk before the name points to them: a power cut leaves one of the two. With
+    `durable=False` that last promise, which costs a flush of the disk, is left out.
     """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(content, file, ensure_ascii=False, indent=1)
             file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,0 +1,114 @@
+"""Everything that is wrong with a launch, found before anything is sent, and said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from tunekit._text import validation_faults
+from tunekit.capabilities import Capability
+from tunekit.data import DataKind, Dataset, DataSummary, check_leakage, summarize
+from tunekit.errors import DataError
+from tunekit.problems import Problem, Report, Severity
+from tunekit.providers.base import FineTuneProvider, SupportsDataCheck
+from tunekit.spec import DPO, RFT, SFT, FineTuneSpec, LoRA
+
+_METHODS = {SFT: Capability.SFT, DPO: Capability.DPO, RFT: Capability.RFT}
+_KINDS = {
+    DataKind.PROMPT_COMPLETION: Capability.PROMPT_COMPLETION,
+    DataKind.TEXT: Capability.PLAIN_TEXT,
+    DataKind.PREFERENCE: Capability.DPO,
+}
+
+
+def preflight(
+    provider: FineTuneProvider,
+    spec: FineTuneSpec,
+    train: Dataset,
+    validation: Dataset | None = None,
+) -> Report:
+    """Check data, spec, options and capabilities. Reads the data; sends nothing."""
+    found: list[Problem] = [*train.check(), *(validation.check() if validation else ())]
+    try:
+        summary = summarize(train, validation)
+    except DataError as error:
+        # Data that cannot even be told apart has said so above.
+        if not found:
+            found.append(Problem(code="unreadable-data", message=error.message))
+        return Report.of(found, _check_options(provider, spec))
+    if validation is not None:
+        found += check_leakage(train, validation)
+    found += check_capabilities(provider, spec, summary)
+    options = _check_options(provider, spec)
+    found += options
+    if not options:  # a provider may rely on its options being valid
+        found += provider.check(spec, summary)
+        if isinstance(provider, SupportsDataCheck) and Report.of(found).ok:
+            found += provider.check_data(spec, train, validation)
+    return Report.of(found)
+
+
+def check_capabilities(
+    provider: FineTuneProvider, spec: FineTuneSpec, data: DataSummary
+) -> list[Problem]:
+    """Hold the request against the provider's table: `no` is an error, `partial` a warning."""
+    problems = []
+    for capability, path in _asked_for(spec, data):
+        support = provider.capabilities[capability]
+        if support.level == "yes":
+            continue
+        refused = support.level == "no"
+        prefix = "unsupported" if refused else "limited"
+        problems.append(
+            Problem(
+                code=f"{prefix}-{capability.value.replace('_', '-')}",
+                severity=Severity.ERROR if refused else Severity.WARNING,
+                message=f"Provider {provider.name!r}, {capability.value}: {support.note}",
+                path=path,
+            )
+        )
+    return problems
+
+
+def _asked_for(spec: FineTuneSpec, data: DataSummary) -> Iterator[tuple[Capability, str]]:
+    """Name what the request needs, and which part of it needs that."""
+    splits = [split for split in (data.train, data.validation) if split is not None]
+    method = _METHODS[type(spec.method)]
+    yield method, "spec.method"
+    for kind in dict.fromkeys(split.kind for split in splits):
+        if _KINDS.get(kind, method) is not method:
+            yield _KINDS[kind], "data"
+    needs = (
+        (spec.suffix is not None, Capability.SUFFIX, "spec.suffix"),
+        (spec.seed is not None, Capability.SEED, "spec.seed"),
+        (bool(spec.metadata), Capability.METADATA, "spec.metadata"),
+        (spec.adapter == "none", Capability.FULL_WEIGHTS, "spec.adapter"),
+        (isinstance(spec.adapter, LoRA), Capability.LORA, "spec.adapter"),
+        (spec.quantization is not None, Capability.QUANTIZATION, "spec.quantization"),
+        (data.validation is not None, Capability.VALIDATION, "validation"),
+        (any(split.has_tools for split in splits), Capability.TOOLS, "data"),
+        (any(split.has_images for split in splits), Capability.IMAGES, "data"),
+        (any(split.has_weights for split in splits), Capability.MESSAGE_WEIGHTS, "data"),
+    )
+    for needed, capability, path in needs:
+        if needed:
+            yield capability, path
+
+
+def _check_options(provider: FineTuneProvider, spec: FineTuneSpec) -> list[Problem]:
+    try:
+        provider.options(spec)
+    except ValidationError as error:
+        return [
+            Problem(
+                code="bad-option",
+                message=what,
+                fix=hint,
+                path=f"spec.options.{provider.name}.{path}",
+            )
+            for path, what, hint in validation_faults(
+                error, known=list(provider.Options.model_fields)
+            )
+        ]
+    return []

@@ -1,0 +1,54 @@
+"""Trying reads again. A create call is never tried again here; see `submission`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tunekit.engine.plans import Call, Clock, Plan, Sleep
+from tunekit.errors import ProviderError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a failing read is tried again.
+
+    Attributes:
+        initial: Seconds before the second attempt; doubled each time, up to `maximum`.
+        maximum: Longest pause in seconds.
+        outage: Seconds after which an outage is reported instead of tried again.
+    """
+
+    initial: float = 1.0
+    maximum: float = 30.0
+    outage: float = 300.0
+
+
+READS = RetryPolicy(outage=60.0)
+WAITS = RetryPolicy()
+
+
+def retried(call: Callable[[], T], clock: Clock, policy: RetryPolicy = READS) -> Plan[T]:
+    """Make a call that may safely be repeated until it answers, or the outage is too long.
+
+    A pause that the provider asks for (`retry_after`) is honoured as long as it fits.
+
+    Raises:
+        ProviderError: It is not retryable, or the outage lasted longer than the policy allows.
+    """
+    deadline = clock.monotonic() + policy.outage
+    pause = policy.initial
+    while True:
+        try:
+            result: T = yield Call(call)
+        except ProviderError as error:
+            wanted = pause if error.retry_after is None else error.retry_after
+            if not error.retryable or clock.monotonic() + wanted > deadline:
+                raise
+            yield Sleep(wanted)
+            pause = min(pause * 2, policy.maximum)
+        else:
+            return result

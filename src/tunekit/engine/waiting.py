@@ -1,0 +1,170 @@
+"""Waiting: one contract for everything that is waited for.
+
+It returns on success, raises on failure with the snapshot attached, raises `WaitTimeoutError` on
+the deadline, measures with the monotonic clock, and never sleeps past the time that is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from tunekit._text import show_duration
+from tunekit.engine.plans import Clock, Emit, Plan, Sleep
+from tunekit.engine.retrying import WAITS, retried
+from tunekit.errors import (
+    DeploymentFailedError,
+    JobCancelledError,
+    JobFailedError,
+    JobPausedError,
+    UnknownStatusError,
+    WaitTimeoutError,
+)
+from tunekit.providers.base import (
+    DeploymentSnapshot,
+    DeploymentStatus,
+    FineTuneProvider,
+    JobSnapshot,
+    JobStatus,
+    PollPolicy,
+)
+
+S = TypeVar("S", JobSnapshot, DeploymentSnapshot)
+
+
+def job_is_over(job: JobSnapshot) -> bool:
+    """Whether the job succeeded.
+
+    Raises:
+        JobFailedError: It failed; the message carries the provider's reason.
+        JobCancelledError: It was cancelled.
+        JobPausedError: It is paused, and nothing will happen until somebody resumes it.
+    """
+    match job.status:
+        case JobStatus.SUCCEEDED:
+            return True
+        case JobStatus.FAILED:
+            reason = f"{job.error.message} [{job.error.code}]" if job.error else "no reason given"
+            raise JobFailedError(f"Job {job.id!r} failed: {reason}", snapshot=job)
+        case JobStatus.CANCELLED:
+            raise JobCancelledError(f"Job {job.id!r} was cancelled.", snapshot=job)
+        case JobStatus.PAUSED:
+            raise JobPausedError(
+                f"Job {job.id!r} is paused.",
+                snapshot=job,
+                next_step="Resume it with `job.resume()` or `tunekit resume`.",
+            )
+        case _:
+            return False
+
+
+def deployment_is_ready(deployment: DeploymentSnapshot) -> bool:
+    """Whether the provider calls the deployment ready.
+
+    Raises:
+        DeploymentFailedError: It failed or is gone.
+    """
+    match deployment.status:
+        case DeploymentStatus.READY:
+            return True
+        case DeploymentStatus.FAILED | DeploymentStatus.DELETED | DeploymentStatus.DELETING:
+            reason = deployment.error.message if deployment.error else "no reason given"
+            raise DeploymentFailedError(
+                f"Deployment {deployment.name!r} is {deployment.status.value}: {reason}",
+                snapshot=deployment,
+            )
+        case _:
+            return False
+
+
+def wait(
+    fetch: Callable[[], S],
+    is_over: Callable[[S], bool],
+    *,
+    what: str,
+    clock: Clock,
+    poll: PollPolicy,
+    timeout: float | None = None,
+) -> Plan[S]:
+    """Ask until it is over. Emits each snapshot that it gets.
+
+    Args:
+        fetch: One short round trip.
+        is_over: True ends the wait; raises when what is waited for failed.
+        what: For messages, for example `job 'ft-1'`.
+        clock: The time.
+        poll: How often to ask.
+        timeout: Seconds to wait at most; None means for ever.
+
+    Raises:
+        WaitTimeoutError: The deadline passed. What was waited for goes on.
+        UnknownStatusError: A status word stayed unknown for longer than `poll.unknown_for`.
+    """
+    started = clock.monotonic()
+    unknown_since: float | None = None
+    interval = poll.initial
+    last_status = ""
+    while True:
+        snapshot = yield from retried(fetch, clock, WAITS)
+        yield Emit(snapshot)
+        if is_over(snapshot):
+            return snapshot
+        now = clock.monotonic()
+        if snapshot.status.value != "unknown":
+            unknown_since = None
+        elif unknown_since is None:
+            unknown_since = now
+        elif now - unknown_since >= poll.unknown_for:
+            raise UnknownStatusError(
+                f"{what} has reported the unknown status {snapshot.provider_status!r} for "
+                f"{show_duration(now - unknown_since)}.",
+                snapshot=snapshot if isinstance(snapshot, JobSnapshot) else None,
+                next_step="It goes on; look at it at the provider, and see whether a newer "
+                "version of this library knows the word.",
+            )
+        if snapshot.status.value != last_status:
+            interval, last_status = poll.initial, snapshot.status.value
+        left = None if timeout is None else started + timeout - now
+        if left is not None and left <= 0:
+            raise WaitTimeoutError(
+                f"{what} is still {snapshot.status.value} after {show_duration(now - started)}.",
+                snapshot=snapshot,
+                next_step="It goes on; wait again whenever you like.",
+            )
+        yield Sleep(interval if left is None else min(interval, left))
+        interval = min(interval * poll.factor, poll.maximum)
+
+
+def follow_events(
+    provider: FineTuneProvider, job_id: str, *, cursor: str | None, follow: bool, clock: Clock
+) -> Plan[None]:
+    """Emit a job's events, oldest first and each once; with `follow`, until the job rests.
+
+    A job rests when it is over or paused. Its last events are given even when they arrive late.
+    """
+    seen: set[str] = set()
+    interval = provider.poll.initial
+    while True:
+        # The status is read before the events: what is written until then is not missed.
+        resting = True
+        if follow:
+            job = yield from retried(partial(provider.fetch, job_id), clock, WAITS)
+            resting = job.is_terminal or job.status is JobStatus.PAUSED
+        found = False
+        while True:
+            fetch = partial(provider.list_events, job_id, cursor)
+            page = yield from retried(fetch, clock, WAITS)
+            cursor = page.cursor if page.cursor is not None else cursor
+            for event in page.data:
+                if event.id not in seen:
+                    seen.add(event.id)
+                    found = True
+                    yield Emit(event)
+            if not page.has_more:
+                break
+        if resting:
+            return
+        interval = provider.poll.initial if found else interval * provider.poll.factor
+        interval = min(interval, provider.poll.maximum)
+        yield Sleep(interval)
