@@ -18,9 +18,6 @@ from tunekit.providers.base import DeploymentSnapshot, DeploymentStatus, Endpoin
 if TYPE_CHECKING:
     import openai
 
-PROBE = "Hello"
-"""What the first chat call says. Its answer is cut after one token."""
-
 
 class Deployment:
     """A model behind an OpenAI-compatible endpoint.
@@ -70,17 +67,7 @@ class Deployment:
         return self
 
     def _probe(self, endpoint: Endpoint) -> None:
-        import openai
-
-        with inference.openai_client(endpoint, max_retries=0, timeout=60) as client:
-            try:
-                client.chat.completions.create(
-                    model=endpoint.model,
-                    messages=[{"role": "user", "content": PROBE}],
-                    max_tokens=1,
-                )
-            except openai.OpenAIError as error:
-                raise self._translated(error) from error
+        inference.probe(endpoint, provider=self.snapshot.provider, deployment=self.name)
 
     @cached_property
     def endpoint(self) -> Endpoint:
@@ -159,13 +146,10 @@ class Deployment:
 
     def delete(self) -> None:
         """End it. Deleting it twice is harmless."""
-        self._close_clients()
-        self._session.run(self._session.delete_deployment(self.name))
-
-    def _close_clients(self) -> None:
         if "client" in self.__dict__:
             self.client.close()
             del self.__dict__["client"]
+        self._session.run(self._session.delete_deployment(self.name))
 
     def __enter__(self) -> Self:
         self._session.adopt(self.name)

@@ -133,6 +133,23 @@ def async_openai_client(endpoint: Endpoint, **options: Any) -> openai.AsyncOpenA
     )
 
 
+def probe(endpoint: Endpoint, *, provider: str, deployment: str) -> None:
+    """Make one real chat call of one token.
+
+    Raises:
+        ProviderError: It was not answered.
+    """
+    import openai
+
+    with openai_client(endpoint, max_retries=0, timeout=60) as client:
+        try:
+            client.chat.completions.create(
+                model=endpoint.model, messages=[{"role": "user", "content": "Hello"}], max_tokens=1
+            )
+        except openai.OpenAIError as error:
+            raise translated(error, provider=provider, deployment=deployment) from error
+
+
 def translated(error: openai.OpenAIError, *, provider: str, deployment: str) -> ProviderError:
     """Turn an error of the `openai` client into ours: by type, then by status."""
     import openai

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import anyio
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Make one short blocking call and send its result (or its exception) back into the plan."""
+    """Make one short blocking call and send its result (or its exception) back into the plan.
+
+    Attributes:
+        func: What to call.
+        atomic: Whether a cancelled caller waits until the call is done, instead of leaving it to
+            end by itself. For calls whose answer must reach the ledger.
+    """
 
     func: Callable[[], Any]
+    atomic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,9 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Block the calling thread."""
 
+    async def sleep_async(self, seconds: float) -> None:
+        """Let other tasks run meanwhile; may be cancelled."""
+
 
 class SystemClock:
     """The real time."""
@@ -62,6 +74,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block the calling thread."""
         time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Let other tasks run meanwhile; may be cancelled."""
+        await anyio.sleep(seconds)
 
 
 def iterate(plan: Plan[T], clock: Clock) -> Iterator[Any]:

@@ -31,7 +31,9 @@ READS = RetryPolicy(outage=60.0)
 WAITS = RetryPolicy()
 
 
-def retried(call: Callable[[], T], clock: Clock, policy: RetryPolicy = READS) -> Plan[T]:
+def retried(
+    call: Callable[[], T], clock: Clock, policy: RetryPolicy = READS, *, atomic: bool = False
+) -> Plan[T]:
     """Make a call that may safely be repeated until it answers, or the outage is too long.
 
     A pause that the provider asks for (`retry_after`) is honoured as long as it fits.
@@ -43,7 +45,7 @@ def retried(call: Callable[[], T], clock: Clock, policy: RetryPolicy = READS) ->
     pause = policy.initial
     while True:
         try:
-            result: T = yield Call(call)
+            result: T = yield Call(call, atomic=atomic)
         except ProviderError as error:
             wanted = pause if error.retry_after is None else error.retry_after
             if not error.retryable or clock.monotonic() + wanted > deadline:

@@ -312,7 +312,7 @@ class Session:
             return provider.deploy(model, name=chosen, ttl=ttl, options=options)
 
         # Starting is idempotent by name, so an unclear answer is settled by asking again.
-        return retried(start, self.clock, WAITS)
+        return retried(start, self.clock, WAITS, atomic=True)
 
     def fetch_deployment(self, name: str) -> Plan[DeploymentSnapshot]:
         """The deployment as it is now."""

@@ -205,11 +205,11 @@ def _send_files(
         return held
 
     send = partial(prepare_and_send, submission.train, "train.jsonl")
-    train = yield from retried(send, clock, WAITS)
+    train = yield from retried(send, clock, WAITS, atomic=True)
     if submission.validation is None:
         return train, None
     send = partial(prepare_and_send, submission.validation, "validation.jsonl")
-    return train, (yield from retried(send, clock, WAITS))
+    return train, (yield from retried(send, clock, WAITS, atomic=True))
 
 
 def _create(
@@ -225,7 +225,7 @@ def _create(
     unclear = 0
     while True:
         try:
-            job: JobSnapshot = yield Call(create)
+            job: JobSnapshot = yield Call(create, atomic=True)
         except RateLimitError as error:
             pause = 10.0 if error.retry_after is None else error.retry_after
             if clock.monotonic() + pause > limited_until:
@@ -332,7 +332,7 @@ def _lock_of(home: Path, tag: str) -> Iterator[Callable[[], bool]]:
 
 def _take(try_lock: Callable[[], bool], run: Run, clock: Clock) -> Plan[None]:
     started = clock.monotonic()
-    while not (yield Call(try_lock)):
+    while not (yield Call(try_lock, atomic=True)):
         waited = clock.monotonic() - started
         if waited >= LOCK_PATIENCE:
             raise WaitTimeoutError(

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 
+_ON_LINUX: bool = sys.platform == "linux"
+
+
 def _start_of(pid: int) -> str | None:
     """A text that differs for two processes that ever had the same id; None when there is none."""
-    if sys.platform == "linux":
+    if _ON_LINUX:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -109,7 +109,9 @@ class Reporter:
                 self.events.append("status", text, level=level, data=data)
             self._write(durable=True)
 
-    def message(self, text: str, *, level: str = "info", data: dict[str, Any] | None = None) -> None:
+    def message(
+        self, text: str, *, level: str = "info", data: dict[str, Any] | None = None
+    ) -> None:
         """Add an event of type `message`."""
         self.event("message", text, level=level, data=data)
 

@@ -36,6 +36,9 @@ from tunekit.providers.local.statefile import PRIVATE_FILE, append_line, read_js
 TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 """The words after which a job never changes again."""
 
+MODEL_MARKER = "tunekit.json"
+"""The file in a model folder that says what the model is; written last, before the rename."""
+
 FORMAT = 1
 """Version of this layout; written into `spec.json`."""
 

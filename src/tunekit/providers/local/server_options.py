@@ -27,9 +27,9 @@ class ServeOptions(ProviderOptions):
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$")] = (
-        "auto"
-    )
+    device: Annotated[
+        str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?|xpu(:\d+)?)$")
+    ] = "auto"
     max_startup_seconds: Annotated[float, Field(gt=0)] = 600.0
     max_batch: Annotated[int, Field(ge=1, le=256)] = 16
 

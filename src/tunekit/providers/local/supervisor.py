@@ -19,7 +19,14 @@ from typing import Any
 
 from tunekit.providers.local.process import ProcessIdentity, spawn_detached
 from tunekit.providers.local.reporter import oom_kills
-from tunekit.providers.local.rundir import TERMINAL, EventLog, RunDir, exclusive, take_lock
+from tunekit.providers.local.rundir import (
+    MODEL_MARKER,
+    TERMINAL,
+    EventLog,
+    RunDir,
+    exclusive,
+    take_lock,
+)
 from tunekit.providers.local.statefile import read_json, tail, write_json
 
 SILENCE = 120.0
@@ -100,10 +107,12 @@ class View:
     def word(self) -> str:
         """The status word that a user sees."""
         status = str(self.status.get("status", "queued"))
-        if self.ended or self.resting:
+        if self.ended:
             return status
         if self.asked_for == "cancel":
             return "cancelling"
+        if self.resting:
+            return status
         if status == "paused" or (not self.heard and self.attempt > 1):
             return "resuming"
         if self.asked_for == "pause":
@@ -143,7 +152,7 @@ class Supervisor:
     def look(self, run: RunDir) -> View:
         """Say where the run stands, and settle it if its worker is gone without a last word."""
         view = View.of(run)
-        if not view.launched or view.ended or view.resting:
+        if _settled(view):
             return view
         if view.worker_alive:
             self._escalate(view)
@@ -154,8 +163,8 @@ class Supervisor:
                 return View.of(run)  # somebody works on it after all
             try:
                 view = View.of(run)
-                if view.launched and not (view.ended or view.resting or view.worker_alive):
-                    _write_verdict(view)
+                if not (_settled(view) or view.worker_alive):
+                    self._write_verdict(view)
             finally:
                 os.close(lock)
         return View.of(run)
@@ -168,9 +177,6 @@ class Supervisor:
                 return view
             if view.request.get("action") != "cancel":
                 write_json(run.request_file, {"action": "cancel", "at": time.time()})
-            if view.resting:
-                self._end_resting(run)
-            else:
                 identity = view.identity
                 if identity is not None:
                     identity.signal_group(signal.SIGTERM)
@@ -227,54 +233,44 @@ class Supervisor:
         if overdue or silent:
             identity.signal_group(signal.SIGKILL)
 
-    def _end_resting(self, run: RunDir) -> None:
-        lock = take_lock(run.lock_file)
-        if lock is None:
-            return  # its worker is just leaving; the next look finds the request
-        try:
-            view = View.of(run)
-            _last_word(view, "cancelled", "The paused job was cancelled.")
-        finally:
-            os.close(lock)
-
-
-def _write_verdict(view: View) -> None:
-    """Write the last word for a worker that is gone. The caller holds the run's lock."""
-    run = view.run
-    if view.status.get("status") == "paused":
-        # It was asked to go on, and its new worker died before its first word. Nothing is lost.
+    def _write_verdict(self, view: View) -> None:
+        """Write the last word for a worker that is gone. The caller holds the run's lock."""
+        run = view.run
+        if view.asked_for == "cancel":
+            _last_word(view, "cancelled", "The job was cancelled.")
+            return
+        if (run.model / MODEL_MARKER).is_file():
+            # The rename of the finished model makes a run succeed; only the word is missing.
+            _last_word(view, "succeeded", "The job succeeded; its worker died right afterwards.")
+            return
         why = _how_it_ended(view)
-    else:
-        why = ""
-    if view.asked_for == "cancel":
-        _last_word(view, "cancelled", "The job was cancelled.")
-    elif (run.model / "tunekit.json").is_file():
-        # The rename of the finished model is what makes a run succeed; only the word was missing.
-        _last_word(view, "succeeded", "The job succeeded; its worker died right afterwards.")
-    else:
-        code = "worker-silent" if _was_silent(view) else "worker-died"
-        why = why or _how_it_ended(view)
         log = tail(run.log_file, 15).strip()
         message = f"The worker of job {run.tag!r} is gone: {why}."
         message += f" The end of its log:\n{log}" if log else " Its log is empty."
-        _last_word(view, "failed", message, error={"code": code, "message": message})
+        if view.status.get("status") == "paused":
+            # A resumed worker that died before its first word has spoiled nothing.
+            _last_word(view, "paused", f"{message}\nThe job is paused again.", level="error")
+            return
+        waited = view.now - float(view.launch.get("at", view.now))
+        silent = not view.heard and waited > self.silence
+        code = "worker-silent" if silent else "worker-died"
+        _last_word(view, "failed", message, level="error", error={"code": code, "message": message})
 
 
-def _last_word(view: View, word: str, message: str, **values: Any) -> None:
+def _settled(view: View) -> bool:
+    """Whether there is nothing to settle: never begun, ended, or resting and to be left so."""
+    return not view.launched or view.ended or (view.resting and view.asked_for != "cancel")
+
+
+def _last_word(view: View, word: str, message: str, *, level: str = "info", **values: Any) -> None:
     status = {**view.status, "attempt": view.attempt, "status": word, "finished_at": time.time()}
     status.update(values)
-    events = EventLog.open(view.run.events_file)
     data: dict[str, Any] = {"status": word}
     if "error" in values:
         data["code"] = values["error"]["code"]
-    events.append("status", message, level="error" if word == "failed" else "info", data=data)
+    events = EventLog.open(view.run.events_file)
+    events.append("status", message, level=level, data=data)
     write_json(view.run.status_file, status)
-
-
-def _was_silent(view: View) -> bool:
-    waited = view.now - float(view.launch.get("at", view.now))
-    code = (read_json(view.run.exit_file) or {}).get("code")
-    return not view.heard and waited > SILENCE and code in (None, -signal.SIGKILL)
 
 
 def _how_it_ended(view: View) -> str:

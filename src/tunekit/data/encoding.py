@@ -1,0 +1,165 @@
+"""Rows as bytes and back: one place that decides what a line of JSON is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from pydantic import BaseModel
+
+from tunekit.data.records import Row
+
+MAX_DEPTH: Final = 200
+"""Objects and lists inside each other; deeper rows would overrun readers further on."""
+
+BOM: Final = b"\xef\xbb\xbf"
+
+
+class RowError(ValueError):
+    """A value is no row; `code` is the rule that it breaks."""
+
+    def __init__(self, code: str, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.fix = fix
+
+
+def decode(line: bytes) -> Row:
+    """Read one line of JSON Lines: UTF-8, one object, no `NaN` or `Infinity` (RFC 8259).
+
+    Raises:
+        RowError: It is not that.
+    """
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RowError(
+            "bad-utf8",
+            f"The line is not UTF-8: byte {error.start + 1} is 0x{line[error.start]:02x}.",
+            "Save the file as UTF-8.",
+        ) from None
+    try:
+        row = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise RowError(
+            "invalid-json",
+            f"The line is not JSON: {error.msg} at character {error.pos + 1}.",
+            "Write one JSON object on each line.",
+        ) from None
+    except ValueError as error:
+        raise RowError("invalid-json", f"The line is not JSON: {error}.", _ONE_OBJECT) from None
+    except RecursionError:
+        raise _too_deep() from None
+    return _checked(row, brackets=text.count("[") + text.count("{"))
+
+
+_ONE_OBJECT = (
+    "Write one JSON object on each line; load one big JSON array with `json.load` "
+    "and `Dataset.from_records`."
+)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _too_deep() -> RowError:
+    return RowError(
+        "too-deep", f"The row is nested more than {MAX_DEPTH} levels deep.", "Flatten it."
+    )
+
+
+def _checked(row: Any, *, brackets: int) -> Row:
+    if not isinstance(row, dict):
+        raise RowError("not-an-object", f"The row is {_name(row)}, not an object.", _ONE_OBJECT)
+    if brackets > MAX_DEPTH and _depth(row) > MAX_DEPTH:
+        raise _too_deep()
+    return row
+
+
+def _name(value: Any) -> str:
+    names = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number" if isinstance(value, int | float) else "no JSON value")
+
+
+def _depth(value: Any) -> int:
+    depth = 0
+    level = [value]
+    while level := [
+        child
+        for item in level
+        if isinstance(item, dict | list)
+        for child in (item.values() if isinstance(item, dict) else item)
+    ]:
+        depth += 1
+    return depth
+
+
+def plain(value: Any) -> Row:
+    """Turn what a function or a caller gave into a plain JSON row that shares nothing with it.
+
+    A mapping or a record is a row; a list or tuple is taken for the messages of one.
+
+    Raises:
+        RowError: It is neither, or holds values that JSON does not have.
+    """
+    if isinstance(value, list | tuple):
+        value = {"messages": value}
+    if not isinstance(value, Mapping | BaseModel):
+        raise RowError(
+            "not-an-object",
+            f"The row is {type(value).__name__}, not an object.",
+            "Give a dictionary, a record, or a list of messages.",
+        )
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain_value)
+        row = json.loads(text)
+    except RecursionError:
+        raise _too_deep() from None
+    except (TypeError, ValueError) as error:
+        raise RowError(
+            "not-json", f"The row cannot be written as JSON: {error}.", "Convert the value first."
+        ) from None
+    return _checked(row, brackets=text.count("[") + text.count("{"))
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"it holds a value of type {type(value).__name__}")
+
+
+def encode(row: Row) -> bytes:
+    """Write one line of JSON Lines, newline included; the order of keys is kept.
+
+    Half of a surrogate pair has no UTF-8 form; a row that holds one is written with `\\u` escapes,
+    which reads back to the same row.
+    """
+    try:
+        return _dump(row, ascii_only=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return _dump(row, ascii_only=True).encode() + b"\n"
+
+
+def _dump(row: Row, *, ascii_only: bool) -> str:
+    return json.dumps(row, ensure_ascii=ascii_only, allow_nan=False, separators=(",", ":"))
+
+
+def canonical(row: Row) -> bytes:
+    """Write a row so that two rows with the same content give the same bytes."""
+    text = json.dumps(
+        row, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def digest(row: Row) -> bytes:
+    """Shorten a row's canonical bytes to 12 bytes, to look for equal rows.
+
+    With ten million rows, two different ones share these 96 bits with odds below 1 in 10^14.
+    """
+    return hashlib.blake2b(canonical(row), digest_size=12).digest()

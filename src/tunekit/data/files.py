@@ -1,0 +1,268 @@
+"""JSON Lines and CSV files, read a row at a time and found again by byte offset."""
+
+from __future__ import annotations
+
+import csv
+import os
+from abc import abstractmethod
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from typing_extensions import override
+
+from tunekit.data.encoding import BOM, RowError, decode
+from tunekit.data.records import Row
+from tunekit.data.sources import Entry, Source, fault, passed_over
+from tunekit.errors import DataError
+from tunekit.problems import Problem, Severity
+
+Span = tuple[int, int, Row | Problem | bytes]
+"""Byte offset, 1-based line number, and what stands there; bytes are parsed when needed."""
+
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Where the rows of a file begin: 16 bytes a row. `stamp` tells a changed file."""
+
+    offsets: array[int]
+    lines: array[int]
+    stamp: tuple[int, int]
+
+
+class FileSource(Source):
+    """Rows of a file, which is read anew each time and never held in memory."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self.name = str(self._path)
+        if not self._path.is_file():
+            what = "is a folder" if self._path.is_dir() else "does not exist"
+            raise DataError(
+                f"The data file {self.name!r} {what}.",
+                next_step=f"Paths start from {str(Path.cwd())!r}.",
+            )
+        self._indexed: _Index | None = None
+
+    @abstractmethod
+    def _spans(self, file: BinaryIO) -> Iterator[Span]:
+        """Read the file from its beginning."""
+
+    @abstractmethod
+    def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
+        """Read what stands at the file's position, which is where line `line` begins."""
+
+    def _parse(self, line: int, content: Row | Problem | bytes) -> Row | Problem:
+        if not isinstance(content, bytes):
+            return content
+        if not content.strip():
+            return Problem(
+                code="empty-line",
+                severity=Severity.WARNING,
+                message="The line is empty and is passed over.",
+                file=self.name,
+                line=line,
+            )
+        try:
+            return decode(content)
+        except RowError as error:
+            return fault(error, self.name, line)
+
+    def _open(self) -> BinaryIO:
+        try:
+            return self._path.open("rb")
+        except OSError as error:
+            raise DataError(
+                f"The data file {self.name!r} cannot be opened: {error.strerror}."
+            ) from error
+
+    @override
+    def entries(self) -> Iterator[Entry]:
+        with self._open() as file:
+            for _, line, content in self._spans(file):
+                yield line, self._parse(line, content)
+
+    @override
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        with self._open() as file:
+            index = self._index(file)
+            for position in positions:
+                line = index.lines[position]
+                file.seek(index.offsets[position])
+                yield line, self._parse(line, self._span_at(file, line))
+
+    @override
+    def count(self) -> int:
+        with self._open() as file:
+            return len(self._index(file).offsets)
+
+    def _index(self, file: BinaryIO) -> _Index:
+        status = os.fstat(file.fileno())
+        stamp = (status.st_size, status.st_mtime_ns)
+        if self._indexed is None:
+            offsets, lines = array("Q"), array("Q")
+            for offset, line, content in self._spans(file):
+                if not content.strip() if isinstance(content, bytes) else passed_over(content):
+                    continue
+                offsets.append(offset)
+                lines.append(line)
+            self._indexed = _Index(offsets, lines, stamp)
+        elif self._indexed.stamp != stamp:
+            raise DataError(
+                f"The data file {self.name!r} has changed since it was first read.",
+                next_step="Load it again, so that every part comes from the same file.",
+            )
+        return self._indexed
+
+    def _not_utf8(self, line: int, message: str) -> Problem:
+        return Problem(
+            code="bad-utf8",
+            message=message,
+            fix="Save the file as UTF-8.",
+            file=self.name,
+            line=line,
+        )
+
+    def _utf16(self, file: BinaryIO) -> Problem | None:
+        """Name the whole file's encoding once instead of blaming each line; rewinds the file."""
+        start = file.read(2)
+        file.seek(0)
+        return self._not_utf8(1, "The file is UTF-16, not UTF-8.") if start in _UTF16 else None
+
+
+class JsonlSource(FileSource):
+    """JSON Lines: one JSON object on each line, UTF-8 with or without a byte-order mark."""
+
+    @override
+    def _spans(self, file: BinaryIO) -> Iterator[Span]:
+        if problem := self._utf16(file):
+            yield 0, 1, problem
+            return
+        offset, line = 0, 1
+        while content := file.readline():
+            yield offset, line, content.removeprefix(BOM) if line == 1 else content
+            offset += len(content)
+            line += 1
+
+    @override
+    def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
+        content = file.readline()
+        return content.removeprefix(BOM) if line == 1 else content
+
+
+class CsvSource(FileSource):
+    """CSV with a header line, by RFC 4180: fields in quotes may hold delimiters and line breaks.
+
+    Each row is an object of strings by column name.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, delimiter: str) -> None:
+        super().__init__(path)
+        if len(delimiter) != 1 or delimiter in '"\r\n':
+            raise DataError(f"`delimiter` must be one character, not {delimiter!r}.")
+        self._delimiter = delimiter
+
+    @override
+    def _spans(self, file: BinaryIO) -> Iterator[Span]:
+        if problem := self._utf16(file):
+            yield 0, 1, problem
+            return
+        records = self._records(file, 0, 1)
+        _, _, header = next(records, (0, 1, []))
+        if isinstance(header, Problem) or len(set(header)) < len(header):
+            yield 0, 1, header if isinstance(header, Problem) else self._twice(header)
+            return
+        for offset, line, fields in records:
+            yield offset, line, self._row(header, fields, line)
+
+    @override
+    def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
+        start = file.tell()
+        file.seek(0)
+        _, _, header = next(self._records(file, 0, 1))
+        if isinstance(header, Problem):
+            return header
+        file.seek(start)
+        return self._row(header, next(self._records(file, start, line))[2], line)
+
+    def _records(
+        self, file: BinaryIO, offset: int, line: int
+    ) -> Iterator[tuple[int, int, list[str] | Problem]]:
+        """Read records from the file's position on, each with where it begins."""
+        # The reader's limit of 131,072 characters a field is the whole process's, and too low for
+        # long documents; the largest C long of any platform takes it away.
+        csv.field_size_limit(2**31 - 1)
+        text = _Text(file, offset, line)
+        reader = csv.reader(text, delimiter=self._delimiter, strict=True)
+        while True:
+            offset, line, text.bad_line = text.offset, text.line, 0
+            try:
+                fields: list[str] | Problem = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                fields = Problem(
+                    code="bad-csv",
+                    message=f"The record cannot be read: {error}.",
+                    fix="Put fields with quotes or line breaks into quotes, and double the quotes.",
+                    file=self.name,
+                    line=line,
+                )
+            if text.bad_line:
+                fields = self._not_utf8(text.bad_line, "The line is not UTF-8.")
+            yield offset, line, fields
+
+    def _row(self, header: list[str], fields: list[str] | Problem, line: int) -> Row | Problem | bytes:
+        if isinstance(fields, Problem):
+            return fields
+        if not fields:
+            return b""
+        if len(fields) != len(header):
+            return Problem(
+                code="csv-field-count",
+                message=f"The record has {len(fields)} fields, the header {len(header)}.",
+                fix="Check the delimiter and the quotes.",
+                file=self.name,
+                line=line,
+            )
+        return dict(zip(header, fields, strict=True))
+
+    def _twice(self, header: list[str]) -> Problem:
+        name = next(name for number, name in enumerate(header) if name in header[:number])
+        return Problem(
+            code="csv-header",
+            message=f"The header names the column {name!r} twice.",
+            fix="Give each column a name of its own.",
+            file=self.name,
+            line=1,
+        )
+
+
+class _Text:
+    """The lines of a binary file as text, with the offset and number of the next one."""
+
+    def __init__(self, file: BinaryIO, offset: int, line: int) -> None:
+        self._file = file
+        self.offset = offset
+        self.line = line
+        self.bad_line = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        content = self._file.readline()
+        if not content:
+            raise StopIteration
+        first = self.offset == 0
+        self.offset += len(content)
+        self.line += 1
+        try:
+            return (content.removeprefix(BOM) if first else content).decode()
+        except UnicodeDecodeError:
+            self.bad_line = self.bad_line or self.line - 1
+            return content.decode(errors="replace")

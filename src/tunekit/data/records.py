@@ -1,0 +1,224 @@
+"""What one row of training data may look like.
+
+Rows travel through tunekit as plain JSON objects in OpenAI's form. The records here are the typed
+view of the same rows: write data with them, or read a checked row with `parse_record`. Field names
+are those of OpenAI's chat completions and fine-tuning documents (OpenAPI document of 2026-08-21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Row = dict[str, Any]
+"""One row as a plain JSON object."""
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+class DataKind(StrEnum):
+    """The four structures that a row can have."""
+
+    CHAT = "chat"
+    PREFERENCE = "preference"
+    PROMPT_COMPLETION = "prompt_completion"
+    TEXT = "text"
+
+
+ROW_KEYS: Mapping[DataKind, tuple[str, ...]] = {
+    DataKind.CHAT: ("messages", "tools", "functions", "parallel_tool_calls"),
+    DataKind.PREFERENCE: ("input", "preferred_output", "non_preferred_output"),
+    DataKind.PROMPT_COMPLETION: ("prompt", "completion", "tools"),
+    DataKind.TEXT: ("text",),
+}
+"""The keys that mean something in a row of each kind."""
+
+REQUIRED_KEYS: Mapping[DataKind, tuple[str, ...]] = {
+    DataKind.CHAT: ("messages",),
+    DataKind.PREFERENCE: ("input", "preferred_output", "non_preferred_output"),
+    DataKind.PROMPT_COMPLETION: ("prompt", "completion"),
+    DataKind.TEXT: ("text",),
+}
+"""The keys by which a kind is told; the first kind in this order whose keys are all there wins."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class TextPart(_Record):
+    """A piece of text in a message's content."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageUrl(_Record):
+    """Where an image is: a web address or a `data:` URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ImagePart(_Record):
+    """An image in a user message's content."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageUrl
+
+
+Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class FunctionCall(_Record):
+    """What a tool is called with; `arguments` is a JSON object written as a string."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(_Record):
+    """One call in an assistant message; the answer names its `id` as `tool_call_id`."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class FunctionDefinition(_Record):
+    """A function that the model may call; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Record):
+    """An entry of `tools`."""
+
+    type: Literal["function"] = "function"
+    function: FunctionDefinition
+
+
+class Message(_Record):
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks.
+        content: Text, a list of parts, or None where the assistant only calls tools.
+        name: Tells several speakers of one role apart.
+        weight: 1 to learn this assistant message, 0 to leave it out of the loss.
+        tool_calls: Calls that the assistant makes.
+        tool_call_id: The call that a tool message answers.
+        function_call: A call in the form that came before `tool_calls`.
+        refusal: The assistant's refusal, where it refuses.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Role
+    content: str | list[Part] | None = None
+    name: str | None = None
+    weight: Literal[0, 1] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
+    refusal: str | None = None
+
+
+MESSAGE_KEYS = frozenset(Message.model_fields)
+
+
+class ChatRecord(_Record):
+    """A conversation to learn from: `{"messages": [...], "tools": [...]}`."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    tools: list[Tool] | None = None
+    functions: list[FunctionDefinition] | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class PreferenceInput(_Record):
+    """The conversation that both answers of a preference continue."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    tools: list[Tool] | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class PreferenceRecord(_Record):
+    """One conversation with a better and a worse answer."""
+
+    input: PreferenceInput
+    preferred_output: Annotated[list[Message], Field(min_length=1)]
+    non_preferred_output: Annotated[list[Message], Field(min_length=1)]
+
+
+class PromptCompletionRecord(_Record):
+    """A prompt and what should follow it: both strings, or both lists of messages."""
+
+    prompt: str | list[Message]
+    completion: str | list[Message]
+    tools: list[Tool] | None = None
+
+
+class TextRecord(_Record):
+    """Plain text, learnt as a whole."""
+
+    text: str
+
+
+Record = ChatRecord | PreferenceRecord | PromptCompletionRecord | TextRecord
+
+_RECORDS: Mapping[DataKind, type[Record]] = {
+    DataKind.CHAT: ChatRecord,
+    DataKind.PREFERENCE: PreferenceRecord,
+    DataKind.PROMPT_COMPLETION: PromptCompletionRecord,
+    DataKind.TEXT: TextRecord,
+}
+
+
+def kind_of(row: Mapping[str, Any]) -> DataKind | None:
+    """Tell a row's kind by its keys alone; None when no kind's keys are all there."""
+    for kind, keys in REQUIRED_KEYS.items():
+        if all(key in row for key in keys):
+            return kind
+    return None
+
+
+def parse_record(row: Mapping[str, Any]) -> Record:
+    """Give the typed view of a row.
+
+    Raises:
+        ValueError: The row is of no known kind, or does not fit its kind (a
+            `pydantic.ValidationError`). `Dataset.check` explains such rows better.
+    """
+    kind = kind_of(row)
+    if kind is None:
+        raise ValueError(f"a row with the keys {sorted(row)} is of no known kind")
+    return _RECORDS[kind].model_validate(row)
+
+
+def message_lists(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Give `(path, value)` for each place of a row where a list of messages may stand."""
+    if "messages" in row:
+        yield "messages", row["messages"]
+    source = row.get("input")
+    if isinstance(source, dict) and "messages" in source:
+        yield "input.messages", source["messages"]
+    for key in ("preferred_output", "non_preferred_output", "prompt", "completion"):
+        if key in row:
+            yield key, row[key]
+
+
+def messages_of(row: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give `(path, message)` for every message object of a row of any kind, however broken."""
+    for path, value in message_lists(row):
+        if isinstance(value, list):
+            for number, message in enumerate(value):
+                if isinstance(message, dict):
+                    yield f"{path}[{number}]", message

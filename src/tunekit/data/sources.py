@@ -1,0 +1,212 @@
+"""Where rows come from: something that can be read again and again, in order or by position."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel
+from typing_extensions import override
+
+from tunekit.data.encoding import RowError, decode, encode, plain
+from tunekit.data.records import Row
+from tunekit.errors import DataError, missing_extra
+from tunekit.problems import Problem, Severity
+
+Entry = tuple[int, Row | Problem]
+"""A 1-based line (or record) number, and the row there or the problem that stands in its place."""
+
+
+def passed_over(content: Row | Problem) -> bool:
+    """Whether there is no row here at all (an empty line), rather than a faulty one."""
+    return isinstance(content, Problem) and content.severity is Severity.WARNING
+
+
+def fault(error: RowError, source: str, number: int) -> Problem:
+    """Say where a value that is no row stands."""
+    return Problem(code=error.code, message=str(error), fix=error.fix, file=source, line=number)
+
+
+class Source(ABC):
+    """Rows that can be read again and again.
+
+    Attributes:
+        name: What problems call it.
+    """
+
+    name: str
+
+    @abstractmethod
+    def entries(self) -> Iterator[Entry]:
+        """Read everything in order. Empty lines appear as warnings; see `passed_over`.
+
+        Raises:
+            DataError: It cannot be read at all.
+        """
+
+    @abstractmethod
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        """Read the rows at these 0-based positions, in this order."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many rows there are, faulty ones included, empty lines not."""
+
+
+class RecordSource(Source):
+    """Rows that a program made.
+
+    They are kept as JSON, so that nothing that happens to the given objects later changes them.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any] | BaseModel], name: str) -> None:
+        if isinstance(rows, Mapping | BaseModel | str | bytes):
+            raise DataError(
+                f"`from_records` takes a list of rows, not one {type(rows).__name__}.",
+                next_step="Put the row into a list.",
+            )
+        self.name = name
+        self._lines = [self._keep(row, number) for number, row in enumerate(rows, start=1)]
+
+    def _keep(self, row: object, number: int) -> bytes | Problem:
+        try:
+            return encode(plain(row))
+        except RowError as error:
+            return fault(error, self.name, number)
+
+    def _entry(self, position: int) -> Entry:
+        line = self._lines[position]
+        return position + 1, line if isinstance(line, Problem) else decode(line)
+
+    @override
+    def entries(self) -> Iterator[Entry]:
+        return self.pick(range(len(self._lines)))
+
+    @override
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        return map(self._entry, positions)
+
+    @override
+    def count(self) -> int:
+        return len(self._lines)
+
+
+class HubSource(Source):
+    """One split of a dataset on the Hugging Face Hub, or in a local folder of that layout.
+
+    It is loaded when it is first read, with the `datasets` package, which keeps it on disk.
+    """
+
+    def __init__(self, repo_id: str, *, split: str, name: str | None, revision: str | None) -> None:
+        self.name = f"{repo_id}[{split}]"
+        self._repo_id = repo_id
+        self._split = split
+        self._config = name
+        self._revision = revision
+        self._loaded: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": None}
+
+    def _rows(self) -> Any:
+        if self._loaded is None:
+            try:
+                import datasets
+            except ImportError as error:
+                raise missing_extra(
+                    "trl", "datasets", needed_for="`Dataset.from_hub`"
+                ) from error
+            try:
+                self._loaded = datasets.load_dataset(
+                    self._repo_id, name=self._config, split=self._split, revision=self._revision
+                )
+            except Exception as error:  # that package raises errors of a dozen libraries
+                raise DataError(
+                    f"The dataset {self._repo_id!r} (split {self._split!r}) cannot be loaded: "
+                    f"{type(error).__name__}: {error}",
+                    next_step="Check the name, the split, your access and the network.",
+                ) from error
+        return self._loaded
+
+    def _entry(self, position: int, content: Any) -> Entry:
+        try:
+            return position + 1, plain(_without_fillers(content))
+        except RowError as error:
+            return position + 1, fault(error, self.name, position + 1)
+
+    @override
+    def entries(self) -> Iterator[Entry]:
+        for position, row in enumerate(self._rows()):
+            yield self._entry(position, row)
+
+    @override
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        rows = self._rows()
+        for position in positions:
+            yield self._entry(position, rows[position])
+
+    @override
+    def count(self) -> int:
+        return len(self._rows())
+
+
+def _without_fillers(value: Any) -> Any:
+    """Leave out nulls, which Arrow puts wherever *another* row of the column has a key.
+
+    A message's null `content` stays: it means that the assistant only calls tools.
+    """
+    if isinstance(value, dict):
+        return {
+            key: _without_fillers(item)
+            for key, item in value.items()
+            if item is not None or (key == "content" and "role" in value)
+        }
+    if isinstance(value, list):
+        return [_without_fillers(item) for item in value]
+    return value
+
+
+class Selection(Source):
+    """Some rows of another source, in an order of its own."""
+
+    def __init__(self, base: Source, order: Sequence[int]) -> None:
+        self.name = base.name
+        self._base = base
+        self._order = order
+
+    @override
+    def entries(self) -> Iterator[Entry]:
+        return self._base.pick(self._order)
+
+    @override
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        return self._base.pick(self._order[position] for position in positions)
+
+    @override
+    def count(self) -> int:
+        return len(self._order)
+
+
+class Head(Source):
+    """The first rows of another source; what follows is not read."""
+
+    def __init__(self, base: Source, rows: int) -> None:
+        self.name = base.name
+        self._base = base
+        self._rows = rows
+
+    @override
+    def entries(self) -> Iterator[Entry]:
+        return islice(
+            (entry for entry in self._base.entries() if not passed_over(entry[1])), self._rows
+        )
+
+    @override
+    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
+        return self._base.pick(positions)
+
+    @override
+    def count(self) -> int:
+        return sum(1 for _ in self.entries())
