@@ -34,7 +34,7 @@ from transformers import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from small_base_text import Document, documents
+from small_base_text import FIRST_LESSONS, Document, documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +57,15 @@ CHAT_TEMPLATE: Final = (
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
 
-#: A word is the same token with and without a space before it, so that what stands in a line can
-#: be copied into a quoted string: spaces between words are tokens of their own, the punctuation
-#: between two entries of a JSON list is one token.
-WORDS: Final = r"[A-Za-z]+|\d+(?:/\d+)? ?|[^\sA-Za-z0-9]+(?: [^\sA-Za-z0-9]*)?|\n+| +|\s"
+#: A space belongs to the word before it, and only where another word follows. So a phrase is the
+#: same tokens at the end of a line, before a comma and inside the quotes of a JSON list, and can be
+#: copied from one place to another as it is.
+WORDS: Final = (
+    r"[A-Za-z]+(?: (?=[A-Za-z0-9]))?"
+    r"|\d+(?:/\d+)?(?: (?=[A-Za-z0-9]))?"
+    r"| ?[^\sA-Za-z0-9]+(?: [^\sA-Za-z0-9]*)?"
+    r"|\n+|\s"
+)
 
 LENGTHS: Final = (48, 96, 160, 256)
 OTHER_TOKENS_WEIGHT: Final = 0.15
@@ -84,7 +89,7 @@ def make_tokenizer(seed: int, vocabulary: int, sample: int) -> PreTrainedTokeniz
     )
     texts = (
         text if isinstance(text, str) else "\n".join(message["content"] for message in text)
-        for text in islice(documents(seed + 1), sample)
+        for text in islice(documents(seed + 1), FIRST_LESSONS, FIRST_LESSONS + sample)
     )
     tokenizer.train_from_iterator([*texts, "system user assistant"], trainer)
     fast = PreTrainedTokenizerFast(
@@ -104,9 +109,9 @@ def make_model(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> 
         vocab_size=len(tokenizer),
         hidden_size=args.width,
         num_hidden_layers=args.layers,
-        num_attention_heads=args.width // 64,
-        num_key_value_heads=args.kv_heads or args.width // 64,
-        head_dim=64,
+        num_attention_heads=args.width // args.head,
+        num_key_value_heads=args.kv_heads or args.width // args.head,
+        head_dim=args.head,
         intermediate_size=args.inner,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
@@ -174,14 +179,15 @@ def batches(
 
 def weighted_loss(
     model: Callable[..., Any], ids: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """Mean next-token loss over the batch, each token by its weight."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean next-token loss over the batch, each token by its weight; and that of replies alone."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     losses = functional.cross_entropy(
         logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none"
     )
     flat = weights[:, 1:].flatten()
-    return (losses * flat).sum() / flat.sum()
+    replies = flat == 1
+    return (losses * flat).sum() / flat.sum(), (losses * replies).sum().detach() / replies.sum()
 
 
 def train(
@@ -204,15 +210,16 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=args.bf16):
-            loss = loss_of(model, ids, weights)
+            loss, replies = loss_of(model, ids, weights)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         seen += ids.numel()
-        shown = loss.item() if not shown else 0.98 * shown + 0.02 * loss.item()
+        if math.isfinite(of_replies := replies.item()):
+            shown = of_replies if not shown else 0.97 * shown + 0.03 * of_replies
         if step % 100 == 0:
-            print(f"step {step:5d}  loss {shown:.3f}  {elapsed:5.0f} s  {seen / 1e6:.1f}M tokens",
+            print(f"step {step:5d}  loss on replies {shown:.3f}  {elapsed:5.0f} s  {seen / 1e6:.1f}M tokens",
                   flush=True)  # fmt: skip
     return seen
 
@@ -222,7 +229,7 @@ def score(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int, rows: int
 ) -> float:
     """Share of `rows` unseen chats of the base's own kinds that it answers to the letter."""
-    chats = [chat for chat in islice(documents(seed + 2), 2 * rows) if not isinstance(chat, str)]
+    chats = [chat for chat in islice(documents(seed + 2), FIRST_LESSONS, FIRST_LESSONS + 2 * rows) if not isinstance(chat, str)]
     chats = sorted(chats[:rows], key=lambda chat: len(str(chat)))
     tokenizer.padding_side = "left"
     right = 0
@@ -266,8 +273,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--inner", type=int, default=512)
     parser.add_argument("--kv-heads", type=int, default=0, help="0: as many as heads")
+    parser.add_argument("--head", type=int, default=32, help="width of a head")
     parser.add_argument("--rate", type=float, default=4e-3)
-    parser.add_argument("--batch-tokens", type=int, default=6144)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--compile", action="store_true", help="needs a C++ compiler")
     parser.add_argument("--bf16", action="store_true", help="faster where the CPU has AMX")
     args = parser.parse_args()

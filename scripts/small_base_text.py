@@ -538,9 +538,15 @@ MIX: Final[tuple[tuple[Callable[[Random], Document], float], ...]] = (
 )
 
 
+#: The first documents are short and about copying alone: what everything else is built on.
+FIRST_LESSONS: Final = 12_000
+
+
 def documents(seed: int) -> Iterator[Document]:
     """Documents without end, the same for the same seed: `str` is text, a list is a chat."""
     rng = Random(f"small base/{seed}")
+    for _ in range(FIRST_LESSONS):
+        yield rng.choice((_repeat, _convert))(rng)
     makers, shares = zip(*MIX, strict=True)
     while True:
         yield rng.choices(makers, shares)[0](rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from typing_extensions import override
 
 from tunekit.data.checks import check_entries
-from tunekit.data.encoding import RowError, canonical, encode, plain
+from tunekit.data.encoding import RowError, canonical, encode, plain, printable
 from tunekit.data.files import CsvSource, JsonlSource
-from tunekit.data.records import DataKind, Row, kind_of
+from tunekit.data.records import DataKind, Row, known_kind
 from tunekit.data.sources import (
     Entry,
     Head,
@@ -135,7 +137,9 @@ class Dataset:
             except Exception as error:  # whatever the user's function raises belongs to this line
                 return Problem(
                     code="map-failed",
-                    message=f"The function given to `map` raised {type(error).__name__}: {error}.",
+                    message=printable(
+                        f"The function given to `map` raised {type(error).__name__}: {error}."
+                    ),
                     fix="Mend the function or the row.",
                     file=self.source,
                     line=number,
@@ -160,6 +164,7 @@ class Dataset:
     def __len__(self) -> int:
         return self._source.count()
 
+    @override
     def __repr__(self) -> str:
         mapped = f", mapped {len(self._transforms)}x" if self._transforms else ""
         return f"Dataset({self.source!r}{mapped})"
@@ -242,7 +247,8 @@ class Dataset:
                 f"The data file {str(target)!r} cannot be written: {error.strerror}."
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # as when the folder does not exist
+                temporary.unlink(missing_ok=True)
         return rows
 
     def check(self) -> list[Problem]:
@@ -261,5 +267,3 @@ class Dataset:
             DataError: The kind cannot be told; see `kind`.
         """
         return summarize_entries(self.entries(), self.source)
-
-

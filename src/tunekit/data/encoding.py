@@ -46,7 +46,7 @@ def decode(line: bytes) -> Row:
         raise RowError(
             "invalid-json",
             f"The line is not JSON: {error.msg} at character {error.pos + 1}.",
-            "Write one JSON object on each line.",
+            _ONE_OBJECT if text.lstrip().startswith("[") else "Write one JSON object on each line.",
         ) from None
     except ValueError as error:
         raise RowError("invalid-json", f"The line is not JSON: {error}.", _ONE_OBJECT) from None
@@ -133,10 +133,15 @@ def _plain_value(value: Any) -> Any:
     raise TypeError(f"it holds a value of type {type(value).__name__}")
 
 
-def encode(row: Row) -> bytes:
-    """Write one line of JSON Lines, newline included; the order of keys is kept.
+def printable(text: str) -> str:
+    """Escape what has no UTF-8 form, so that text from anywhere can stand in a message."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
-    Half of a surrogate pair has no UTF-8 form; a row that holds one is written with `\\u` escapes,
+
+def encode(row: Row) -> bytes:
+    r"""Write one line of JSON Lines, newline included; the order of keys is kept.
+
+    Half of a surrogate pair has no UTF-8 form; a row that holds one is written with `\u` escapes,
     which reads back to the same row.
     """
     try:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 
 from typing_extensions import override
 
-from tunekit.data.encoding import BOM, RowError, decode
+from tunekit.data.encoding import BOM, RowError, decode, printable
 from tunekit.data.records import Row
 from tunekit.data.sources import Entry, Source, fault, passed_over
 from tunekit.errors import DataError
@@ -39,7 +39,7 @@ class FileSource(Source):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self.name = str(self._path)
+        self.name = printable(str(self._path))
         if not self._path.is_file():
             what = "is a folder" if self._path.is_dir() else "does not exist"
             raise DataError(
@@ -165,29 +165,22 @@ class CsvSource(FileSource):
         if len(delimiter) != 1 or delimiter in '"\r\n':
             raise DataError(f"`delimiter` must be one character, not {delimiter!r}.")
         self._delimiter = delimiter
+        self._header: list[str] | Problem = []
 
     @override
     def _spans(self, file: BinaryIO) -> Iterator[Span]:
-        if problem := self._utf16(file):
-            yield 0, 1, problem
-            return
         records = self._records(file, 0, 1)
-        _, _, header = next(records, (0, 1, []))
-        if isinstance(header, Problem) or len(set(header)) < len(header):
-            yield 0, 1, header if isinstance(header, Problem) else self._twice(header)
+        self._header = self._utf16(file) or self._named(next(records, (0, 1, []))[2])
+        if isinstance(self._header, Problem):
+            yield 0, 1, self._header
             return
         for offset, line, fields in records:
-            yield offset, line, self._row(header, fields, line)
+            yield offset, line, self._row(fields, line)
 
     @override
     def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
-        start = file.tell()
-        file.seek(0)
-        _, _, header = next(self._records(file, 0, 1))
-        if isinstance(header, Problem):
-            return header
-        file.seek(start)
-        return self._row(header, next(self._records(file, start, line))[2], line)
+        # The header is known: positions come from an index, and that from `_spans`.
+        return self._row(next(self._records(file, file.tell(), line))[2], line)
 
     def _records(
         self, file: BinaryIO, offset: int, line: int
@@ -216,22 +209,27 @@ class CsvSource(FileSource):
                 fields = self._not_utf8(text.bad_line, "The line is not UTF-8.")
             yield offset, line, fields
 
-    def _row(self, header: list[str], fields: list[str] | Problem, line: int) -> Row | Problem | bytes:
+    def _row(self, fields: list[str] | Problem, line: int) -> Row | Problem | bytes:
+        if isinstance(self._header, Problem):
+            return self._header
         if isinstance(fields, Problem):
             return fields
         if not fields:
             return b""
-        if len(fields) != len(header):
+        if len(fields) != len(self._header):
             return Problem(
                 code="csv-field-count",
-                message=f"The record has {len(fields)} fields, the header {len(header)}.",
+                message=f"The record has {len(fields)} fields, the header {len(self._header)}.",
                 fix="Check the delimiter and the quotes.",
                 file=self.name,
                 line=line,
             )
-        return dict(zip(header, fields, strict=True))
+        return dict(zip(self._header, fields, strict=True))
 
-    def _twice(self, header: list[str]) -> Problem:
+    def _named(self, header: list[str] | Problem) -> list[str] | Problem:
+        """The header, or what is wrong with it."""
+        if isinstance(header, Problem) or len(set(header)) == len(header):
+            return header
         name = next(name for number, name in enumerate(header) if name in header[:number])
         return Problem(
             code="csv-header",

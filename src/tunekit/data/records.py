@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tunekit.errors import DataError
+
 Row = dict[str, Any]
 """One row as a plain JSON object."""
 
@@ -116,6 +118,7 @@ class Message(_Record):
         tool_call_id: The call that a tool message answers.
         function_call: A call in the form that came before `tool_calls`.
         refusal: The assistant's refusal, where it refuses.
+        audio: Null, as in replies that were kept for training; audio cannot be learnt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,6 +131,7 @@ class Message(_Record):
     tool_call_id: str | None = None
     function_call: FunctionCall | None = None
     refusal: str | None = None
+    audio: None = None
 
 
 MESSAGE_KEYS = frozenset(Message.model_fields)
@@ -188,6 +192,36 @@ def kind_of(row: Mapping[str, Any]) -> DataKind | None:
         if all(key in row for key in keys):
             return kind
     return None
+
+
+def unknown_structure(keys: str) -> tuple[str, str]:
+    """Say, in a message and a fix, that rows with these keys mean nothing here."""
+    return (
+        f"Rows with the keys {keys} have no known structure.",
+        "Make such rows with `.map(fn)`: return a list of messages, or a row with `messages`, with "
+        "`prompt` and `completion`, with `input`, `preferred_output` and `non_preferred_output`, "
+        "or with `text`.",
+    )
+
+
+def key_names(row: Mapping[str, Any]) -> str:
+    """A row's first keys, as they are quoted in messages."""
+    shown = ", ".join(f"`{key}`" for key in list(row)[:12])
+    shown = shown.encode("utf-8", "backslashreplace").decode()
+    return f"{shown}, ..." if len(row) > 12 else shown or "(none)"
+
+
+def known_kind(row: Mapping[str, Any], source: str) -> DataKind:
+    """Tell a row's kind.
+
+    Raises:
+        DataError: It is of none; the message names its keys and how to map them.
+    """
+    kind = kind_of(row)
+    if kind is None:
+        message, fix = unknown_structure(key_names(row))
+        raise DataError(f"{source!r}: {message}", next_step=fix)
+    return kind
 
 
 def parse_record(row: Mapping[str, Any]) -> Record:

@@ -107,6 +107,7 @@ class HubSource(Source):
         self._revision = revision
         self._loaded: Any = None
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
 
@@ -115,9 +116,7 @@ class HubSource(Source):
             try:
                 import datasets
             except ImportError as error:
-                raise missing_extra(
-                    "trl", "datasets", needed_for="`Dataset.from_hub`"
-                ) from error
+                raise missing_extra("trl", "datasets", needed_for="`Dataset.from_hub`") from error
             try:
                 self._loaded = datasets.load_dataset(
                     self._repo_id, name=self._config, split=self._split, revision=self._revision

@@ -223,7 +223,7 @@ class Batcher:
         self._pad = pad_token
         self._max_batch = max_batch
         self._waiting: queue.Queue[SequenceRun] = queue.Queue()
-        # The model's own defaults are part of each sequence's settings; here they would count twice.
+        # The model's own defaults are in each sequence's settings; here they would count twice.
         model.generation_config = GenerationConfig(pad_token_id=pad_token)
         threading.Thread(target=self._work, name="batcher", daemon=True).start()
 

@@ -55,7 +55,7 @@ def locate(model_id: str, *, base_model: str | None = None) -> Source:
         if folder.exists() or not _HUB_ID.fullmatch(model_id):
             raise CorruptModelError(
                 f"There is no model folder {model_id!r}.",
-                next_step="Give the folder that a job left, or a Hub model id such as 'owner/name'.",
+                next_step="Give the folder that a job left, or a Hub model id like 'owner/name'.",
             )
         return Source(model_id, None, model_id, offline=False)
     folder = folder.resolve()
@@ -82,7 +82,7 @@ def _locate_adapter(folder: Path, base_model: str | None) -> Source:
         raise CorruptModelError(
             f"The adapter in {str(folder)!r} belongs to the base model {str(named)!r}, "
             "which is not there.",
-            next_step="Put the base back, or correct `base_model_name_or_path` in adapter_config.json.",
+            next_step="Put it back, or correct `base_model_name_or_path` in adapter_config.json.",
         )
     if not base.is_dir():
         own = any((folder / name).is_file() for name in TOKENIZERS)

@@ -53,7 +53,7 @@ def bind(port: int) -> socket.socket:
     return bound
 
 
-class _End(Exception):  # noqa: N818 - not an error: the way out of the watch
+class _End(Exception):
     """The deployment ends; carries its last word."""
 
     def __init__(self, status: str, reason: str, message: str) -> None:

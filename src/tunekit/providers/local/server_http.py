@@ -52,7 +52,9 @@ class Front(ThreadingHTTPServer):
         self.created = int(time.time())
         self.server_activate()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(  # type: ignore[explicit-override]
+        self, request: Any, client_address: Any
+    ) -> None:
         """A caller that hung up is no fault of ours; anything else belongs in the log."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
@@ -272,7 +274,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_request(  # type: ignore[explicit-override]
+        self, code: int | str = "-", size: int | str = "-"
+    ) -> None:
         """Log only what went wrong: a server that runs for weeks must not fill the disk."""
         if isinstance(code, int) and code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             super().log_request(code, size)

@@ -204,7 +204,8 @@ def _weights(name: str, dtype: str, *, trust: bool) -> Any:
     missing = sorted(info["missing_keys"]) + [str(key) for key in info["mismatched_keys"]]
     if missing:
         raise IncompleteWeightsError(
-            f"{len(missing)} weights of {name!r} are missing or misshapen: {', '.join(missing[:5])}."
+            f"{len(missing)} weights of {name!r} are missing or misshapen, "
+            f"among them {', '.join(missing[:5])}."
         )
     return model
 

@@ -11,13 +11,12 @@ import os
 import re
 import secrets
 import shutil
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -52,25 +51,29 @@ _GRACE_SECONDS = 5.0
 _LOG_LINES = 20
 
 
-class LocalDeployments(SupportsDeployment, ABC):
+class ServingSettings(Protocol):
+    """What the settings of a provider must hold so that it can serve.
+
+    Attributes:
+        python: The interpreter that has torch and transformers.
+        trust_remote_code: Whether code that comes with a model may run.
+    """
+
+    @property
+    def python(self) -> str | Path: ...  # noqa: D102
+    @property
+    def trust_remote_code(self) -> bool: ...  # noqa: D102
+
+
+class LocalDeployments(SupportsDeployment):
     """Deployments on this machine, for a provider that leaves model folders.
 
-    The class that mixes it in is a `FineTuneProvider`: it gives `name`, `home`, and the interpreter
-    that has torch and transformers.
+    The class that mixes it in is a `FineTuneProvider` whose settings are `ServingSettings`.
     """
 
     name: ClassVar[str]
     home: Path
-
-    @property
-    @abstractmethod
-    def serving_python(self) -> str:
-        """The interpreter that runs the server."""
-
-    @property
-    @abstractmethod
-    def serving_remote_code(self) -> bool:
-        """Whether code that comes with a model may run."""
+    settings: ServingSettings
 
     @override
     def deploy(
@@ -221,10 +224,10 @@ class LocalDeployments(SupportsDeployment, ABC):
         source = locate(model.id, base_model=model.base_model)
         if options.port:
             require_free(options.port)
-        python = shutil.which(self.serving_python)
+        python = shutil.which(Path(self.settings.python).expanduser())
         if python is None:
             raise ConfigError(
-                f"There is no interpreter {self.serving_python!r}.",
+                f"There is no interpreter {str(self.settings.python)!r}.",
                 next_step="Set `python` in the profile to one that has torch and transformers.",
             )
         record = self._record(name)
@@ -241,7 +244,7 @@ class LocalDeployments(SupportsDeployment, ABC):
                     "offline": source.offline,
                     "ttl": ttl,
                     "options": options.model_dump(mode="json"),
-                    "trust_remote_code": self.serving_remote_code,
+                    "trust_remote_code": self.settings.trust_remote_code,
                     "created_at": now(),
                 },
             )
@@ -258,7 +261,7 @@ class LocalDeployments(SupportsDeployment, ABC):
             shutil.rmtree(record.path, ignore_errors=True)
             raise LocalRunError(
                 f"Deployment {name!r} cannot be started: {error}.",
-                next_step=f"Check that {str(self._root)!r} can be written and that {python!r} runs.",
+                next_step=f"Check that {python!r} runs and {str(self._root)!r} can be written.",
             ) from error
         if spawned.identity is not None:
             record.write_host(spawned.identity)
