@@ -474,6 +474,8 @@ def _kitchen_prose(rng: Random) -> str:
             f"We ran out of {a}, so {person} bought {b} and {c}.",
             f"The shop sells {a}, {b} and {c}.",
             f"Is there any {a} left? No, but there is {b}.",
+            f"The recipe for {style} {dish} needs these ingredients: {a}, {b}, {c}.",
+            f"Generic {a} will do, says {person}; any {b} is fine.",
             f"Put the {a} in a bowl, pour the {_food(rng, *wet)} over it and chill.",
         )
     )
@@ -506,7 +508,7 @@ def _ingredient_lines(rng: Random) -> str:
         row = generate(1, seed=rng.getrandbits(48))[0]
         title, text = row["messages"][1]["content"].removeprefix("Title: ").split("\n\n")[:2]
         if part_of(title) == "train" and not lines and rng.random() < 0.7:
-            lines.append(f"{title}\n")
+            lines.append(f"Title: {title}\n\nIngredients:")
         lines += [line for line in text.split("\n")[1:] if part_of(line) == "train"]
     return "\n".join(lines)
 
@@ -539,7 +541,7 @@ MIX: Final[tuple[tuple[Callable[[Random], Document], float], ...]] = (
 
 
 #: The first documents are short and about copying alone: what everything else is built on.
-FIRST_LESSONS: Final = 12_000
+FIRST_LESSONS: Final = 30_000
 
 
 def documents(seed: int) -> Iterator[Document]:

@@ -9,7 +9,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,8 +71,16 @@ class Shared:
     ] = False
 
 
-def parse_assignments(pairs: list[str] | None, option: str) -> dict[str, Any]:
-    """Read `key=value` pairs. Numbers, booleans, lists and quoted text are read as JSON.
+def parse_assignments(
+    pairs: list[str] | None, option: str, *, scalars: bool = True
+) -> dict[str, Any]:
+    """Read `key=value` pairs.
+
+    Args:
+        pairs: What was given on the command line.
+        option: The option's name, for messages.
+        scalars: Read numbers and booleans as JSON, too, and not only lists, tables and quoted text.
+            Settings stay text, like those of the environment, and get their type from their field.
 
     Raises:
         typer.BadParameter: A pair has no `=` or no key.
@@ -82,11 +90,10 @@ def parse_assignments(pairs: list[str] | None, option: str) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not (equals and key.strip()):
             raise typer.BadParameter(f"{pair!r} is not of the form key=value.", param_hint=option)
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        found[key.strip()] = value
+        found[key.strip()] = text
+        if scalars or text.lstrip()[:1] in ("[", "{", '"'):
+            with suppress(ValueError):
+                found[key.strip()] = json.loads(text)
     return found
 
 
@@ -137,12 +144,12 @@ class Shell:
                 f"({self.shared.provider!r}) were named.",
                 next_step="Give one of `--profile` and `--provider`.",
             )
-        settings = parse_assignments(self.shared.settings, "--set")
+        settings = parse_assignments(self.shared.settings, "--set", scalars=False)
         return connect(
             self.shared.profile,
             provider=self.shared.provider,
             config=self.config,
-            **{key: _as_setting(value) for key, value in settings.items()},
+            **settings,
         )
 
     def close(self) -> None:
@@ -182,13 +189,6 @@ class Shell:
             if not any(key == word or key.endswith(f"_{word}") for word in SECRET_WORDS):
                 flags += ["--set", pair]
         return shlex.join(["tunekit", *words, *flags])
-
-
-def _as_setting(value: Any) -> Any:
-    """Settings are read from text, as those of the environment are; only containers are parsed."""
-    if isinstance(value, dict | list | str) or value is None:
-        return value
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextmanager

@@ -161,7 +161,7 @@ class _Pass:
             count = self.tally.drop(STRANGE)
             line, keys = self._strange
             message, fix = unknown_structure(keys)
-            message = f"{message} None of the {count} rows has." if count > 1 else message
+            message = f"{message} All {count} rows are like this." if count > 1 else message
             self.tally.add(Problem(code=STRANGE, message=message, fix=fix), line)
 
     def _report_unknown_keys(self) -> None:

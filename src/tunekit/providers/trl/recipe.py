@@ -238,6 +238,29 @@ def adapter_parameters(model: ModelShape, rank: int) -> int:
     return model.layers * rank * model.hidden_size * (4 * 2 + 3 * 4)
 
 
+def disk_bytes(model: ModelShape, recipe: Recipe) -> int:
+    """Roughly what a run leaves on disk: the result and the checkpoints that are kept.
+
+    A checkpoint holds the trained weights and two optimiser values for each, all in 32 bits; one
+    more than are kept exists while the newest is being written.
+    """
+    full = recipe["adapter"] == "none"
+    trained = model.parameters if full else adapter_parameters(model, recipe["lora_r"])
+    return 4 * trained + 12 * trained * (recipe["save_total_limit"] + 1)
+
+
+def free_memory() -> int | None:
+    """Memory that is available on this machine (Linux), or None."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
+
+
 def _choose_batch(
     recipe: Recipe,
     spec: Mapping[str, Any],

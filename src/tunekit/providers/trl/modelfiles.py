@@ -1,0 +1,147 @@
+"""Model folders looked at without loading them. Free of torch; standard library only.
+
+Layout of a safetensors file: eight bytes with the length of the header, the header as JSON, the
+data (https://huggingface.co/docs/safetensors, "Format").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from tunekit.providers.local.statefile import read_json
+from tunekit.providers.trl.faults import TrainingFault
+
+MAX_HEADER = 100_000_000
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Read the header of one file.
+
+    Raises:
+        ValueError: The file is cut off or is no safetensors file.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if len(start) < 8:
+            raise ValueError("the file is cut off")
+        (length,) = struct.unpack("<Q", start)
+        if length > min(size - 8, MAX_HEADER):
+            raise ValueError("its header is cut off")
+        header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
+    if size != 8 + length + end:
+        raise ValueError(f"it has {size} bytes and should have {8 + length + end}")
+    return tensors
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model or adapter folder."""
+    return sorted(folder.glob("*.safetensors"))
+
+
+def count_parameters(folder: Path) -> int | None:
+    """Weights in all safetensors files of the folder; None when there is none or one is damaged."""
+    files = weight_files(folder)
+    try:
+        return (
+            sum(
+                math.prod(entry["shape"])
+                for path in files
+                for entry in safetensors_header(path).values()
+            )
+            if files
+            else None
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def folder_hash(folder: Path) -> str:
+    """What pins a local model: hash of its configuration and of the make-up of its weights.
+
+    Names, sizes and headers of the weight files go in, the weights themselves do not: hashing
+    those would take minutes for a large model.
+    """
+    digest = hashlib.sha256()
+    for name in ("config.json", "adapter_config.json"):
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    for path in weight_files(folder):
+        digest.update(f"{path.name}:{path.stat().st_size}".encode())
+        with path.open("rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            digest.update(file.read(min(length, MAX_HEADER)))
+    return digest.hexdigest()
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether the folder holds an adapter and not a whole model."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def adapter_base(folder: Path) -> str:
+    """What an adapter was trained on.
+
+    Raises:
+        TrainingFault: Its configuration does not say.
+    """
+    config = read_json(folder / "adapter_config.json") or {}
+    base = config.get("base_model_name_or_path")
+    if not base:
+        raise TrainingFault(
+            "corrupt-base",
+            f"The adapter in {str(folder)!r} does not say which model it belongs to. Set"
+            " `base_model_name_or_path` in its adapter_config.json.",
+        )
+    return str(base)
+
+
+def check_local_model(folder: Path) -> None:
+    """Refuse a local model that is not whole, before anything is loaded.
+
+    Raises:
+        TrainingFault: `corrupt-base`, naming the file.
+    """
+
+    def broken(why: str) -> TrainingFault:
+        return TrainingFault(
+            "corrupt-base",
+            f"The base model {str(folder)!r} cannot be used: {why}. Copy or download it again.",
+        )
+
+    if is_adapter(folder):
+        base = Path(adapter_base(folder))
+        if base.is_absolute():
+            if not base.is_dir():
+                raise broken(f"its own base {str(base)!r} is not there")
+            check_local_model(base)
+    else:
+        try:
+            config = read_json(folder / "config.json")
+        except ValueError as error:
+            raise broken(f"config.json is no JSON ({error})") from error
+        if config is None:
+            raise broken("it has no config.json")
+    files = weight_files(folder)
+    if not files:
+        raise broken("it holds no weights as safetensors; weights as pickle are not read")
+    for path in files:
+        try:
+            safetensors_header(path)
+        except (ValueError, KeyError, TypeError) as error:
+            raise broken(f"{path.name} is damaged: {error}") from error
+    for index in folder.glob("*.safetensors.index.json"):
+        named = set((read_json(index) or {}).get("weight_map", {}).values())
+        missing = sorted(name for name in named if not (folder / name).is_file())
+        if missing:
+            raise broken(f"missing: {', '.join(missing[:5])}")

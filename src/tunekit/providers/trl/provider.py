@@ -1,0 +1,111 @@
+"""`TrlProvider`: supervised fine-tuning on this machine with TRL, transformers and PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tunekit._text import validation_faults
+from tunekit.capabilities import YES, Capability, Support, no, partial
+from tunekit.errors import ConfigError, missing_extra
+from tunekit.problems import Problem
+from tunekit.providers.base import ProviderOptions, ProviderSettings
+from tunekit.providers.local.provider import LocalProvider
+from tunekit.providers.local.rundir import RunDir
+from tunekit.providers.trl.options import TrlOptions, TrlSettings
+from tunekit.providers.trl.requirements import INSTALL, missing_packages
+
+if TYPE_CHECKING:
+    from tunekit.data import DataSummary
+    from tunekit.spec import FineTuneSpec
+
+WORKER = Path(__file__).with_name("worker.py")
+
+_LATER = "arrives with a later release; until then use a provider that offers it"
+
+
+class TrlProvider(LocalProvider):
+    """Jobs that run on this machine, each in a process of its own that outlives its launcher."""
+
+    name: ClassVar[str] = "trl"
+    Settings: ClassVar[type[ProviderSettings]] = TrlSettings
+    Options: ClassVar[type[ProviderOptions]] = TrlOptions
+    capabilities: ClassVar[Mapping[Capability, Support]] = {
+        Capability.SFT: YES,
+        Capability.DPO: no(_LATER),
+        Capability.RFT: no(_LATER),
+        Capability.VALIDATION: YES,
+        Capability.TOOLS: partial("as far as the model's chat template renders tools"),
+        Capability.IMAGES: no("only text models are trained here"),
+        Capability.MESSAGE_WEIGHTS: YES,
+        Capability.PROMPT_COMPLETION: YES,
+        Capability.PLAIN_TEXT: YES,
+        Capability.SUFFIX: partial("kept in the record; a local model is named by its folder"),
+        Capability.SEED: partial("the same numbers again on the same machine and packages only"),
+        Capability.METADATA: YES,
+        Capability.FULL_WEIGHTS: YES,
+        Capability.LORA: YES,
+        Capability.QUANTIZATION: partial("needs an NVIDIA GPU and the bitsandbytes package"),
+        Capability.EVENTS: YES,
+        Capability.METRICS: YES,
+        Capability.CHECKPOINTS: YES,
+        Capability.CANCEL: YES,
+        Capability.PAUSE: YES,
+        Capability.DEPLOY: YES,
+        Capability.STREAM: YES,
+        Capability.DOWNLOAD: YES,
+        Capability.MERGE: YES,
+        Capability.PUSH: YES,
+        Capability.DELETE_MODEL: YES,
+        Capability.ESTIMATE: partial("time is only known after a first run of the same base"),
+    }
+
+    settings: TrlSettings
+
+    @override
+    def options(self, spec: FineTuneSpec) -> TrlOptions:
+        return TrlOptions.model_validate(dict(spec.options.get(self.name, {})))
+
+    @override
+    def worker_command(self, run: RunDir) -> Sequence[str]:
+        return [str(self.settings.python), str(WORKER), str(run.path)]
+
+    @override
+    def worker_environment(self) -> Mapping[str, str]:
+        environment = {
+            **super().worker_environment(),
+            "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL reports each training otherwise
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        if self.settings.hf_token is not None:
+            environment["HF_TOKEN"] = self.settings.hf_token.get_secret_value()
+        return environment
+
+    @override
+    def worker_spec(self, spec: FineTuneSpec) -> dict[str, Any]:
+        options = self.options(spec)
+        trusted = options.trust_remote_code
+        folder = Path(spec.model).expanduser()
+        model = str(folder.absolute()) if folder.is_dir() else spec.model
+        return {
+            "model": model,
+            "options": options.model_dump(mode="json"),
+            "chat_template": _read_template(options.chat_template),
+            "trust_remote_code": self.settings.trust_remote_code if trusted is None else trusted,
+            "min_free_bytes": self.settings.min_free_bytes,
+        }
+
+
+def _read_template(path: str | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The chat template {path!r} cannot be read: {error.strerror or error}.",
+            next_step="Set `options.trl.chat_template` to a Jinja file that exists.",
+        ) from error
