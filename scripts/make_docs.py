@@ -10,11 +10,12 @@ import re
 import sys
 from pathlib import Path
 
-import click
+import typer
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from tunekit.capabilities import Capability
-from tunekit.cli import app
+from tunekit.cli.app import app
 from tunekit.providers import registry
 from tunekit.providers.base import FineTuneProvider
 
@@ -42,7 +43,7 @@ def capability_table() -> str:
         cells = []
         for provider in columns:
             support = provider.capabilities[capability]
-            cell = support.level
+            cell: str = support.level
             if support.note:
                 if support.note not in notes:
                     notes.append(support.note)
@@ -56,28 +57,30 @@ def capability_table() -> str:
 def command_reference() -> str:
     """Every command with its arguments and options, from the command line itself."""
     root = get_command(app)
-    assert isinstance(root, click.Group)  # noqa: S101 - what typer makes of an app
-    context = click.Context(root, info_name="tunekit")
+    assert isinstance(root, TyperGroup)  # noqa: S101 - what typer makes of an app
+    context = typer.Context(root, info_name="tunekit")
     parts = [
         "# The command line",
         "",
         "This page is written by `make docs` from the commands themselves.",
         "",
+        "```text",
         (root.epilog or "").replace("\b", "").strip(),
+        "```",
         "",
     ]
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         if command is None or command.hidden:
             continue
-        inner = click.Context(command, info_name=name, parent=context)
+        inner = typer.Context(command, info_name=name, parent=context)
         usage = " ".join(command.collect_usage_pieces(inner))
         parts += [f"## `tunekit {name}`", "", (command.help or "").strip(), ""]
         parts += ["```text", f"tunekit {name} {usage}", "```", ""]
         rows = [
             (" ".join(f"`{word}`" for word in parameter.opts), " ".join(parameter.help.split()))
             for parameter in command.params
-            if isinstance(parameter, click.Option) and parameter.help and not parameter.hidden
+            if isinstance(parameter, TyperOption) and parameter.help and not parameter.hidden
         ]
         if rows:
             parts += ["| option | |", "|---|---|"]

@@ -59,7 +59,8 @@ TRADES: Final[tuple[Trade, ...]] = tuple(
             "tailor, laundry, clothes shop, theatre wardrobe",
             "shirts, dress shirts, trousers, wool socks, silk scarves, gloves, coats, rain coats, "
             "hats, straw hats, belts, neckties, bow ties, buttons, pearl buttons, zippers, "
-            "cotton thread, denim, velvet, lace, ribbon, sewing needles, pins, safety pins, aprons, "
+            "cotton thread, denim, velvet, lace, ribbon, sewing needles, pins, safety pins, "
+            "aprons, "
             "bath towels, bed sheets, pillow cases, blankets, slippers, boots, sandals, jackets, "
             "evening gowns, knitting wool, linen cloth, curtains, handkerchiefs, night shirts",
             "pairs, pair, yards, yd., spools, bolts, boxes, bales, m, dozen, sets, rolls, bundles",
@@ -71,7 +72,8 @@ TRADES: Final[tuple[Trade, ...]] = tuple(
         (
             "office, school, print shop, library",
             "pencils, colored pencils, ball pens, fountain pens, ink, red ink, paper, note paper, "
-            "graph paper, envelopes, stamps, rubber stamps, paper clips, staples, staplers, rulers, "
+            "graph paper, envelopes, stamps, rubber stamps, paper clips, staples, staplers, "
+            "rulers, "
             "erasers, chalk, glue sticks, scissors, folders, file folders, binders, labels, "
             "index cards, desk lamps, calendars, maps, wall maps, dictionaries, picture books, "
             "magazines, printers, ink cartridges, thumb tacks, note books, rubber bands, globes",
@@ -85,7 +87,8 @@ TRADES: Final[tuple[Trade, ...]] = tuple(
             "zoo, farm, pet shop, animal shelter",
             "goats, mountain goats, sheep, cows, milk cows, ponies, donkeys, geese, ducks, hens, "
             "rabbits, guinea pigs, cats, barn cats, dogs, sheep dogs, parrots, owls, barn owls, "
-            "canaries, turtles, sea turtles, snakes, lizards, frogs, tree frogs, goldfish, spiders, "
+            "canaries, turtles, sea turtles, snakes, lizards, frogs, tree frogs, goldfish, "
+            "spiders, "
             "bees, honey bees, foxes, wolves, polar bears, brown bears, otters, river otters, "
             "zebras, camels, llamas, mice, field mice, hedgehogs, swans, flamingos, fruit bats",
             "pairs, pair, cages, groups, boxes, crates, dozen, herds, flocks, baskets, tanks, pens",
@@ -106,7 +109,8 @@ TRADES: Final[tuple[Trade, ...]] = tuple(
             "broken, antique, dusty, wooden, painted, cracked, heavy, folding, chipped, silver, "
             "plastic, tall, low, round, carved, wobbly, matching, hand made, shiny, worn",
             "wrapped, polished, without a lid, to be sold, repaired, one missing, stacked, dusted, "
-            "packed in straw, for the cellar, marked fragile, glued, taken apart, held for a friend",
+            "packed in straw, for the cellar, marked fragile, glued, taken apart, "
+            "held for a friend",
         ),
         (
             "garden center, nursery, park, greenhouse",
@@ -138,14 +142,17 @@ COMMON: Final = _split(
     "time, year, people, way, day, man, thing, woman, life, child, world, school, state, family, "
     "student, group, country, problem, hand, part, place, case, week, company, system, question, "
     "work, number, night, point, home, water, room, mother, area, money, story, fact, month, lot, "
-    "right, study, book, eye, job, word, business, issue, side, kind, head, house, service, friend, "
+    "right, study, book, eye, job, word, business, issue, side, kind, head, house, "
+    "service, friend, "
     "father, power, hour, game, line, end, member, law, car, city, name, team, minute, idea, body, "
-    "back, face, door, reason, moment, air, force, street, music, light, voice, paper, river, tree, "
+    "back, face, door, reason, moment, air, force, street, music, light, voice, "
+    "paper, river, tree, "
     "bridge, window, road, table, stone, winter, summer, garden, letter, morning, evening, market, "
     "small, large, early, young, important, few, public, same, able, clear, quiet, bright, heavy, "
     "open, simple, strong, whole, free, full, special, easy, cold, warm, deep, dark, fast, slow, "
     "walk, run, carry, open, close, write, read, begin, follow, stop, create, speak, allow, add, "
-    "spend, grow, offer, remember, consider, appear, buy, serve, send, build, stay, fall, cut, reach"
+    "spend, grow, offer, remember, consider, appear, buy, serve, send, build, stay, "
+    "fall, cut, reach"
 )
 _BRANDS: Final = _split(
     "Varner, Holm and Sons, Ironwood, Pax, Old Harbor, Trent's, Bright Star, Nordby, Calloway, "

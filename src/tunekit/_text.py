@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -10,6 +11,8 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from tunekit.errors import ConfigError
+
+SECRET_WORDS = ("api_key", "token", "secret", "password")
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -21,6 +24,11 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"Known: {', '.join(known)}." if known else ""
+
+
+def is_secret_name(key: str) -> bool:
+    """Whether a setting of this name holds a credential."""
+    return any(key.lower() == word or key.lower().endswith(f"_{word}") for word in SECRET_WORDS)
 
 
 def parse_duration(value: str | float | timedelta | None) -> float | None:
@@ -42,7 +50,7 @@ def parse_duration(value: str | float | timedelta | None) -> float | None:
                 f"{value!r} is not a duration.", next_step="Write it like '90s', '15m' or '1h'."
             )
         seconds = float(found[1]) * _UNITS[found[2] or "s"]
-    if seconds <= 0:
+    if not (math.isfinite(seconds) and seconds > 0):
         raise ConfigError(f"A duration must be above zero, not {value!r}.")
     return seconds
 
@@ -79,7 +87,8 @@ def validation_faults(
 ) -> list[tuple[str, str, str]]:
     """Turn a pydantic error into `(path, message, hint)` rows, one per fault.
 
-    Unknown keys get the nearest name of `known` as their hint.
+    Unknown keys get the nearest name of `known` as their hint. The value is shown only where it is
+    a plain one that is no secret: a whole table may hold a credential that came from elsewhere.
     """
     rows = []
     for fault in error.errors(include_url=False):
@@ -88,5 +97,9 @@ def validation_faults(
             name = str(fault["loc"][-1])
             rows.append((path, f"Unknown setting {name!r}.", did_you_mean(name, known)))
         else:
-            rows.append((path, f"{fault['msg']}, got {fault['input']!r}.", ""))
+            value = fault["input"]
+            plain = value is None or isinstance(value, bool | int | float | str)
+            shown = plain and not any(is_secret_name(str(part)) for part in fault["loc"])
+            got = f", got {value!r}" if shown else ""
+            rows.append((path, f"{fault['msg']}{got}.", ""))
     return rows

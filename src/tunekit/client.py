@@ -13,6 +13,7 @@ from tunekit.data import Dataset
 from tunekit.deployments import Deployment
 from tunekit.engine.plans import Clock, SystemClock
 from tunekit.engine.session import Session
+from tunekit.errors import ConfigError
 from tunekit.jobs import Job
 from tunekit.ledger import Ledger, Run
 from tunekit.models import TunedModel
@@ -31,6 +32,17 @@ def open_session(
     settings: dict[str, Any],
 ) -> Session:
     """Resolve the settings and make the provider; shared by the two clients."""
+    if profile is not None and provider is not None:
+        named = provider if isinstance(provider, str) else provider.name
+        raise ConfigError(
+            f"Both a profile ({profile!r}) and a provider ({named!r}) were named.",
+            next_step="Name one of them; a profile names its provider.",
+        )
+    if isinstance(provider, FineTuneProvider) and settings:
+        raise ConfigError(
+            f"A ready provider takes no settings, but got `{'`, `'.join(settings)}`.",
+            next_step="Give them to the provider when you make it.",
+        )
     loaded = config if isinstance(config, Config) else Config(config)
     home: Path = loaded.home.value
     if isinstance(provider, FineTuneProvider):
@@ -38,7 +50,7 @@ def open_session(
         made = provider
         home = provider.home
     else:
-        if provider is not None and profile is None:
+        if provider is not None:
             resolved = loaded.explicit(provider, settings)
         else:
             resolved = loaded.with_arguments(loaded.profile(profile), settings)

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tunekit._text import did_you_mean, validation_faults
+from tunekit._text import SECRET_WORDS as SECRET_WORDS
+from tunekit._text import did_you_mean, is_secret_name, validation_faults
 from tunekit.errors import ConfigError, UnknownModelError, UnknownProfileError
 
 FILE_NAME = "tunekit.toml"
-SECRET_WORDS = ("api_key", "token", "secret", "password")
 
 
 class Budget(BaseModel):
@@ -48,9 +48,12 @@ class ConfigFile(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value and where it came from, for example `environment TUNEKIT_HOME`."""
+    """A value and where it came from, for example `environment TUNEKIT_HOME`.
 
-    value: Any
+    The value may be a credential, so it is left out of the text form.
+    """
+
+    value: Any = field(repr=False)
     source: str
 
 
@@ -112,6 +115,8 @@ class Config:
             return ConfigFile()
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{str(path)!r} is not valid TOML: {error}.") from error
         _refuse_secrets(content, path)
@@ -212,14 +217,13 @@ class Config:
         return ids[provider]
 
 
-def _refuse_secrets(content: Mapping[str, Any], path: Path) -> None:
-    for name, profile in content.get("profiles", {}).items():
-        if not isinstance(profile, Mapping):
-            continue
-        for key in profile:
-            if any(key == word or key.endswith(f"_{word}") for word in SECRET_WORDS):
-                raise ConfigError(
-                    f"Profile {name!r} in {str(path)!r} holds a secret, `{key}`.",
-                    next_step="Take it out, revoke it if the file was shared, and pass it through "
-                    "the environment instead.",
-                )
+def _refuse_secrets(content: Mapping[str, Any], path: Path, inside: str = "") -> None:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            _refuse_secrets(value, path, f"{inside}{key}.")
+        elif is_secret_name(key):
+            raise ConfigError(
+                f"{str(path)!r} holds a secret, `{inside}{key}`.",
+                next_step="Take it out, revoke it if the file was shared, and pass it through "
+                "the environment instead.",
+            )

@@ -155,17 +155,19 @@ class Deployment:
         self._session.adopt(self.name)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, *exc_info: object
+    ) -> None:
         try:
             self.delete()
         except Exception as error:
-            if kind is not None:
-                raise  # the error of the block stays visible as its context
-            raise DeploymentError(
-                f"Deployment {self.name!r} could not be deleted: {error}",
-                snapshot=self.snapshot,
-                next_step="It may still cost money; run `tunekit delete` on it.",
-            ) from error
+            left = f"Deployment {self.name!r} could not be deleted: {error}"
+            advice = "It may still cost money; run `tunekit delete` on it."
+            if raised is not None and not isinstance(raised, Exception):
+                # An interrupt or a cancellation goes on as what it is, but not without a word.
+                raised.add_note(f"{left} {advice}")
+                return
+            raise DeploymentError(left, snapshot=self.snapshot, next_step=advice) from error
 
     @override
     def __repr__(self) -> str:

@@ -12,10 +12,12 @@ from typing_extensions import override
 
 from tunekit.errors import (
     AuthenticationError,
+    ConflictError,
     InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
     ProviderError,
+    QuotaExceededError,
     RateLimitError,
     UnclearReplyError,
 )
@@ -29,6 +31,8 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
     401: AuthenticationError,
     403: PermissionDeniedError,
     404: NotFoundError,
+    408: UnclearReplyError,
+    409: ConflictError,
     429: RateLimitError,
 }
 
@@ -64,7 +68,16 @@ class ChatReply:
 
     @classmethod
     def of(cls, completion: ChatCompletion) -> ChatReply:
-        """Read an answer of the `openai` client."""
+        """Read an answer of the `openai` client.
+
+        Raises:
+            ProviderError: It is no chat completion, as when the base URL leads to a web page.
+        """
+        if not getattr(completion, "choices", None):
+            raise ProviderError(
+                f"The endpoint answered, but with no chat completion: {str(completion)[:200]!r}.",
+                next_step="See whether the base URL is that of an OpenAI-compatible API.",
+            )
         choice = completion.choices[0]
         usage = completion.usage
         return cls(
@@ -158,12 +171,15 @@ def translated(error: openai.OpenAIError, *, provider: str, deployment: str) -> 
     if isinstance(error, openai.APIStatusError):
         fallback = UnclearReplyError if error.status_code >= 500 else InvalidRequestError
         kind = _BY_STATUS.get(error.status_code, fallback)
+        if kind is RateLimitError and error.code == "insufficient_quota":
+            kind = QuotaExceededError
         return kind(
             f"{where} answered HTTP {error.status_code}: {error.message}",
             provider=provider,
             status_code=error.status_code,
             code=error.code,
             request_id=error.request_id,
+            retry_after=_seconds(error.response.headers.get("retry-after")),
         )
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
@@ -173,6 +189,14 @@ def translated(error: openai.OpenAIError, *, provider: str, deployment: str) -> 
             next_step="See with `tunekit deployments` whether it still stands.",
         )
     return ProviderError(f"{where}: {error}", provider=provider)
+
+
+def _seconds(header: str | None) -> float | None:
+    """Read a `Retry-After` header; None for a date, which no chat server sends."""
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
 
 
 def texts(chunks: Iterable[Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ from tunekit.errors import LedgerError, LedgerUnavailableError, LedgerVersionErr
 from tunekit.providers.base import FileRef, ModelRef
 
 SCHEMA_VERSION = 1
+
+PATIENCE = 30.0
+"""Seconds to wait for other processes that write."""
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -146,12 +150,12 @@ class Ledger:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            connection = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise self._unavailable(error) from error
         try:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             self._migrate(connection)
@@ -321,6 +325,20 @@ class Ledger:
                 (account, account),
             ).fetchall()
         return [_known_deployment(row) for row in rows]
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new file over. SQLite does not queue for this lock, so several processes try."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _decoded(row: Mapping[str, Any] | sqlite3.Row, *columns: str) -> dict[str, Any]:

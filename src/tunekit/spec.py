@@ -22,7 +22,7 @@ LearningRateMultiplier = Auto | Annotated[float, Field(gt=0)]
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class _Method(_Value):

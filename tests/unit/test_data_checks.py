@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tunekit.data import Dataset, check_leakage, parse_record
 from tunekit.data.checks import FEW_ROWS
+from tunekit.data.files import CsvSource, JsonlSource
+from tunekit.data.sources import passed_over
 from tunekit.problems import Problem, Severity
 
 USER = {"role": "user", "content": "Weather in Oslo?"}
@@ -119,6 +122,8 @@ def test_good_rows_pass_and_have_a_typed_view(row: dict[str, Any]) -> None:
 
 
 BAD: list[tuple[dict[str, Any], list[tuple[str, str | None]]]] = [
+    (chat(USER, calling(call()), ANSWER, USER, ANSWER, tools=TOOLS),
+     [("unanswered-tool-call", "messages[1].tool_calls[0]")]),
     ({"messages": None}, [("missing-messages", "messages")]),
     ({"messages": []}, [("empty-messages", "messages")]),
     ({"messages": "hello"}, [("messages-not-a-list", "messages")]),
@@ -318,9 +323,13 @@ def test_unmapped_columns_are_reported_once_with_the_way_out(tmp_path: Path) -> 
     path.write_text("title,directions\n" + "soup,boil\n" * 30, encoding="utf-8")
     (problem,) = [p for p in Dataset.from_csv(path).check() if p.severity is Severity.ERROR]
     assert problem.code == "unrecognised-structure"
-    assert "`title`, `directions`" in problem.message
+    assert "'title', 'directions'" in problem.message
     assert "30 rows" in problem.message
     assert ".map(" in problem.fix
+    assert problem.line == 2
+    (part,) = Dataset.from_csv(path).split(1.0, seed=1)
+    assert next(part.numbered())[0] != 2
+    assert part.check()[0].line == 2
 
 
 def test_many_problems_of_one_rule_are_listed_up_to_a_limit_and_all_counted() -> None:
@@ -337,7 +346,8 @@ def test_errors_are_all_listed_even_when_there_are_thousands() -> None:
 
 
 def test_values_that_json_does_not_have_are_problems_of_their_record() -> None:
-    assert found({"text": "a"}, {"text": {1, 2}}, {"text": float("nan")}, 5, {"text": b"x"}) == [
+    rows: list[Any] = [{"text": "a"}, {"text": {1, 2}}, {"text": float("nan")}, 5, {"text": b"x"}]
+    assert found(*rows) == [
         ("not-json", None),
         ("not-json", None),
         ("not-an-object", None),
@@ -347,7 +357,8 @@ def test_values_that_json_does_not_have_are_problems_of_their_record() -> None:
 
 def test_rows_of_validation_that_are_in_train_are_warned_of() -> None:
     train = Dataset.from_records([{"text": "a"}, {"text": "b"}], source="train")
-    validation = Dataset.from_records([{"text": "c"}, {"text": "b"}, {"text": ""}, 3], source="val")
+    rows: list[Any] = [{"text": "c"}, {"text": "b"}, {"text": ""}, 3]
+    validation = Dataset.from_records(rows, source="val")
     (problem,) = check_leakage(train, validation)
     assert (problem.code, problem.severity) == ("validation-row-in-train", Severity.WARNING)
     assert (problem.file, problem.line) == ("val", 2)
@@ -360,9 +371,31 @@ def test_parts_of_one_split_do_not_leak() -> None:
     assert check_leakage(train, validation) == []
 
 
-KEYS = ["messages", "role", "content", "tools", "tool_calls", "function", "id", "type", "weight",
-        "tool_call_id", "input", "preferred_output", "non_preferred_output", "prompt", "completion",
-        "text", "arguments", "name", "function_call", "image_url", "url", "functions", "refusal"]  # fmt: skip
+KEYS = [
+    "messages",
+    "role",
+    "content",
+    "tools",
+    "tool_calls",
+    "function",
+    "id",
+    "type",
+    "weight",
+    "tool_call_id",
+    "input",
+    "preferred_output",
+    "non_preferred_output",
+    "prompt",
+    "completion",
+    "text",
+    "arguments",
+    "name",
+    "function_call",
+    "image_url",
+    "url",
+    "functions",
+    "refusal",
+]
 VALUES = [
     "system",
     "user",
@@ -383,7 +416,12 @@ JSON = st.recursive(
     max_leaves=25,
 )  # fmt: skip
 ROWS = st.lists(JSON, max_size=6).map(lambda rows: b"\n".join(map(as_line, rows)))
-FUZZ = st.binary() | ROWS | st.tuples(ROWS, st.binary(max_size=4), ROWS).map(b"".join)
+FUZZ = (
+    st.binary()
+    | st.binary().map(b"\xff\xfe".__add__)
+    | ROWS
+    | st.tuples(ROWS, st.binary(max_size=4), ROWS).map(b"".join)
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -393,15 +431,15 @@ def test_any_bytes_end_in_a_list_of_problems(
 ) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "any"
     path.write_bytes(content)
-    for dataset in (Dataset.from_jsonl(path), Dataset.from_csv(path)):
-        problems = dataset.check()
+    for source in (JsonlSource(path), CsvSource(path, delimiter=",")):
+        problems = Dataset(source).check()
         # A file this small is never without a remark: too few rows, or a fault.
         assert problems
         # What is said must be sayable: it crosses processes and ends in a terminal.
         assert all(Problem.model_validate_json(p.model_dump_json()) == p for p in problems)
-        assert [
-            p.code for p in dataset.split(1.0)[0].check() if p.severity is Severity.ERROR
-        ] or len(dataset)
+        # Reading by position finds the same rows and faults as reading in order.
+        in_order = [entry for entry in source.entries() if not passed_over(entry[1])]
+        assert list(source.pick(range(source.count()))) == in_order
 
 
 MESSAGE = st.fixed_dictionaries(

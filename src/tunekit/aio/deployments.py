@@ -140,19 +140,21 @@ class Deployment:
         await self._session.call(partial(self._verbs.adopt, self.name))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *exc_info: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, *exc_info: object
+    ) -> None:
         try:
             # Also when the block was cancelled: what costs money is ended first.
             with anyio.CancelScope(shield=True):
                 await self.delete()
         except Exception as error:
-            if kind is not None:
-                raise  # the error of the block stays visible as its context
-            raise DeploymentError(
-                f"Deployment {self.name!r} could not be deleted: {error}",
-                snapshot=self.snapshot,
-                next_step="It may still cost money; run `tunekit delete` on it.",
-            ) from error
+            left = f"Deployment {self.name!r} could not be deleted: {error}"
+            advice = "It may still cost money; run `tunekit delete` on it."
+            if raised is not None and not isinstance(raised, Exception):
+                # An interrupt or a cancellation goes on as what it is, but not without a word.
+                raised.add_note(f"{left} {advice}")
+                return
+            raise DeploymentError(left, snapshot=self.snapshot, next_step=advice) from error
 
     @override
     def __repr__(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,6 +18,32 @@ T = TypeVar("T")
 
 THREADS = 8
 """Blocking calls of one client that are under way at the same time."""
+
+
+class _Work(Generic[T]):
+    """A call that either runs to its end, or never starts once nobody waits for it."""
+
+    def __init__(self, func: Callable[[], T]) -> None:
+        self._func = func
+        self._lock = threading.Lock()
+        self._state: Literal["waiting", "running", "over"] = "waiting"
+
+    def __call__(self) -> T:
+        with self._lock:
+            if self._state == "over":
+                raise RuntimeError("the caller has gone")
+            self._state = "running"
+        try:
+            return self._func()
+        finally:
+            self._state = "over"
+
+    def is_under_way(self) -> bool:
+        """Whether it runs now. When it has not begun yet, it never will."""
+        with self._lock:
+            if self._state == "waiting":
+                self._state = "over"
+            return self._state == "running"
 
 
 @dataclass
@@ -39,9 +66,20 @@ class AsyncSession:
         A cancelled caller leaves it at once, and the call ends by itself; an `atomic` one is
         waited for.
         """
-        return await anyio.to_thread.run_sync(
-            func, abandon_on_cancel=not atomic, limiter=self.limiter
-        )
+        if not atomic:
+            return await anyio.to_thread.run_sync(
+                func, abandon_on_cancel=True, limiter=self.limiter
+            )
+        work = _Work(func)
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self.limiter)
+        except anyio.get_cancelled_exc_class():
+            # anyio shields the thread from its own cancellation, but `asyncio.Task.cancel` (and
+            # with it `asyncio.timeout` and `wait_for`) reaches through that.
+            while work.is_under_way():
+                with suppress(anyio.get_cancelled_exc_class()), anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.01)
+            raise
 
     async def iterate(self, plan: Plan[Any]) -> AsyncIterator[Any]:
         """Run a plan and give each value that it emits."""

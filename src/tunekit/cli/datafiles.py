@@ -10,7 +10,8 @@ from typing import Any
 
 from tunekit._text import did_you_mean
 from tunekit.data import Dataset
-from tunekit.errors import ConfigError, DataError
+from tunekit.data.encoding import RowError
+from tunekit.errors import ConfigError
 
 _KEYS = ("train", "validation", "split", "seed", "columns", "delimiter")
 _ROLES = ("system", "user", "assistant")
@@ -126,9 +127,10 @@ def _filled(template: str, row: Mapping[str, Any]) -> str:
         if column is None:
             return match[0][0]  # a doubled brace stands for one
         if column not in row:
-            raise DataError(
+            raise RowError(
+                "missing-column",
                 f"There is no column {column!r}, which `data.columns` asks for.",
-                next_step=did_you_mean(column, row),
+                did_you_mean(column, row),
             )
         found = row[column]
         if found is None:

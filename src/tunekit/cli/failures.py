@@ -6,10 +6,11 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.padding import Padding
+from rich.console import Console
 from rich.text import Text
 
 from tunekit.cli.exits import exit_code
+from tunekit.cli.words import wrapped
 
 if TYPE_CHECKING:
     from tunekit.cli.shell import Shell
@@ -36,13 +37,24 @@ def show_failure(shell: Shell, error: TunekitError) -> int:
         headline = error.message.splitlines()[0]
         show_problems(shell, problems, headline=headline, to_stderr=True)
     else:
-        first, *rest = error.message.splitlines()
-        shell.err.print(Text.assemble(("error: ", "bold red"), first))
+        first, *rest = error.message.splitlines() or [""]
+        _print_labelled(shell.err, "error: ", "bold red", first)
         for line in rest:
-            shell.err.print(Text(line))
+            _print_lines(shell.err, wrapped(line, shell.err.width, rest=4))
     if error.next_step:
-        shell.err.print(Text.assemble(("next:  ", "bold"), error.next_step))
+        _print_labelled(shell.err, "next:  ", "bold", error.next_step)
     return int(code)
+
+
+def _print_labelled(console: Console, label: str, style: str, text: str) -> None:
+    first, *rest = wrapped(text, console.width, first=len(label), rest=len(label)) or [""]
+    console.print(Text.assemble((label, style), first), soft_wrap=True)
+    _print_lines(console, rest)
+
+
+def _print_lines(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
 def _document(error: TunekitError, code: int, problems: Sequence[Problem]) -> dict[str, Any]:
@@ -71,7 +83,7 @@ def show_problems(
     """List problems, each with its place, what is wrong, how to mend it and the rule's name."""
     console = shell.err if to_stderr else shell.tell
     if headline:
-        console.print(Text.assemble(("error: ", "bold red"), headline))
+        _print_labelled(console, "error: ", "bold red", headline)
     shown = problems if limit is None else problems[:limit]
     for problem in shown:
         mark, style = ("✗", "red") if problem.severity.value == "error" else ("!", "yellow")
@@ -80,7 +92,8 @@ def show_problems(
             Text.assemble((f"{mark} ", style), (where, "bold"), (f"  [{problem.code}]", "dim")),
             soft_wrap=True,
         )
-        console.print(Padding(Text(" ".join((problem.message, problem.fix)).strip()), (0, 0, 0, 4)))
+        said = f"    {problem.message} {problem.fix}".rstrip()
+        _print_lines(console, wrapped(said, console.width, rest=4))
     left = len(problems) - len(shown)
     if left:
         console.print(Text(f"… and {left} more; `tunekit check --all` or `--json` shows them."))

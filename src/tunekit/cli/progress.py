@@ -1,4 +1,4 @@
-"""Watching a job: the figures of a running job, a live display, and plain lines without a terminal."""
+"""Watching a job: its figures, a live display, and plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -15,7 +16,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from tunekit.cli.words import UNKNOWN, figure, middle, span, status_text
+from tunekit.cli.words import figure, middle, span, status_text
 
 if TYPE_CHECKING:
     from tunekit.client import Client
@@ -32,10 +33,12 @@ def sparkline(values: Iterable[float | None], width: int = 24) -> str:
         values: In the order of time. None, nan and infinities leave a gap.
         width: Cells at most; more values than that are averaged in groups of equal size.
     """
+    if width < 1:
+        return ""
     series = [v if v is not None and math.isfinite(v) else None for v in values]
     if len(series) > width:
         edges = [round(i * len(series) / width) for i in range(width + 1)]
-        series = [_mean(series[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+        series = [_mean(series[a:b]) for a, b in pairwise(edges)]
     known = [v for v in series if v is not None]
     if not known:
         return ""
@@ -145,8 +148,9 @@ class Progress:
         """Loss with its curve, validation loss, learning rate and speed, on one line."""
         line = Text()
         if "train_loss" in self.latest:
-            line.append(f"loss {figure(self.latest['train_loss'])} ")
-            line.append(sparkline(self.losses, spark), style="cyan")
+            line.append(f"loss {figure(self.latest['train_loss'])}")
+            curve = sparkline(self.losses, spark)
+            line.append(f" {curve}" if curve else "", style="cyan")
         for key, label in (("valid_loss", "valid"), ("learning_rate", "lr")):
             if key in self.latest:
                 line.append(f"  {label} {figure(self.latest[key])}")
@@ -248,18 +252,10 @@ def follow(
     return progress
 
 
-def _take_in(
-    progress: Progress, snapshot: JobSnapshot, feed: _EventFeed, console: Console
-) -> None:
+def _take_in(progress: Progress, snapshot: JobSnapshot, feed: _EventFeed, console: Console) -> None:
     progress.see(snapshot)
     for event in feed.fresh():
         progress.note(event)
         if event.level != "info":
             style = "red" if event.level == "error" else "yellow"
             console.print(Text(f"{event.level}: {event.message}", style=style), soft_wrap=True)
-
-
-def last_loss(rows: Sequence[dict[str, Any]]) -> str:
-    """The last training loss of a job's metrics, for a list."""
-    losses = [row["train_loss"] for row in rows if isinstance(row.get("train_loss"), int | float)]
-    return figure(losses[-1]) if losses else UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,15 @@ import typer
 from tunekit.cli.shell import option_group, parse_assignments
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from tunekit.data import Dataset
     from tunekit.spec import FineTuneSpec
+
+# What pydantic puts into a path for the alternatives of a union.
+_ALTERNATIVE = (
+    r"\.(supervised|dpo|reinforcement|LoRA|literal\[.*?\]|constrained-\w+|int|float)(?=\.|$)"
+)
 
 _REQUEST = "Request"
 _METHOD = "Method"
@@ -27,9 +35,7 @@ class RequestFlags:
 
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", "-m", help="Logical name or model id.", rich_help_panel=_REQUEST
-        ),
+        typer.Option("--model", "-m", help="Logical name or model id.", rich_help_panel=_REQUEST),
     ] = None
     train: Annotated[
         Path | None,
@@ -49,7 +55,9 @@ class RequestFlags:
     metadata: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE", help="A note on the job; may be repeated.", rich_help_panel=_REQUEST
+            metavar="KEY=VALUE",
+            help="A note on the job; may be repeated.",
+            rich_help_panel=_REQUEST,
         ),
     ] = None
     option: Annotated[
@@ -65,7 +73,8 @@ class RequestFlags:
         typer.Option(help="supervised, dpo or reinforcement.", rich_help_panel=_METHOD),
     ] = None
     epochs: Annotated[
-        str | None, typer.Option(metavar="N|auto", help="Passes over the data.", rich_help_panel=_METHOD)
+        str | None,
+        typer.Option(metavar="N|auto", help="Passes over the data.", rich_help_panel=_METHOD),
     ] = None
     batch_size: Annotated[
         str | None,
@@ -89,9 +98,7 @@ class RequestFlags:
             rich_help_panel=_METHOD,
         ),
     ] = None
-    lora_r: Annotated[
-        int | None, typer.Option(help="LoRA rank.", rich_help_panel=_METHOD)
-    ] = None
+    lora_r: Annotated[int | None, typer.Option(help="LoRA rank.", rich_help_panel=_METHOD)] = None
     lora_alpha: Annotated[
         float | None, typer.Option(help="LoRA scale; 2r by default.", rich_help_panel=_METHOD)
     ] = None
@@ -186,7 +193,7 @@ def _add_flags(draft: _Draft, flags: RequestFlags) -> None:
     draft.spec.update({key: value for key, value in plain.items() if value is not None})
     for key, path in (("train", flags.train), ("validation", flags.validation)):
         if path is not None:
-            draft.data[key] = str(path.absolute())
+            draft.data[key] = str(path if draft.folder == Path() else path.absolute())
             if key == "validation":
                 draft.data.pop("split", None)
     method = {
@@ -211,8 +218,8 @@ def _add_flags(draft: _Draft, flags: RequestFlags) -> None:
         {k: str(v) for k, v in _texts(flags.metadata, "--metadata").items()},
         default={},
     )
-    for path, value in parse_assignments(flags.option, "--option").items():
-        _put_option(draft.spec, path, value)
+    for name, value in parse_assignments(flags.option, "--option").items():
+        _put_option(draft.spec, name, value)
 
 
 def _texts(pairs: list[str] | None, option: str) -> dict[str, Any]:
@@ -252,18 +259,44 @@ def _copy_of(table: Any) -> dict[str, Any]:
 def _make_spec(draft: _Draft) -> FineTuneSpec:
     from pydantic import ValidationError
 
-    from tunekit._text import validation_faults
     from tunekit.errors import ConfigError
-    from tunekit.spec import DPO, RFT, SFT, FineTuneSpec, LoRA
+    from tunekit.spec import FineTuneSpec
 
-    known = {name for kind in (FineTuneSpec, SFT, DPO, RFT, LoRA) for name in kind.model_fields}
     try:
         return FineTuneSpec.model_validate(draft.spec)
     except ValidationError as error:
-        lines = [
-            f"  - `{where}`: {what} {hint}".rstrip()
-            for where, what, hint in validation_faults(error, known=sorted(known))
-        ]
+        lines = [f"  - `{where}`: {what}" for where, what in _faults(error)]
         raise ConfigError(
             f"The request of {draft.origin} cannot be used:\n" + "\n".join(lines)
         ) from error
+
+
+def _faults(error: ValidationError) -> list[tuple[str, str]]:
+    """One line for each wrong field: `(path, what is wrong)`.
+
+    Pydantic reports every alternative of a union on its own, under the alternative's name; here
+    they are brought together under the field's path as the user wrote it.
+    """
+    from tunekit._text import validation_faults
+    from tunekit.spec import DPO, RFT, SFT, FineTuneSpec, LoRA, Quantization
+
+    kinds = (FineTuneSpec, SFT, DPO, RFT, LoRA, Quantization)
+    known = sorted({name for kind in kinds for name in kind.model_fields})
+    found: dict[str, list[str]] = {}
+    for where, what, hint in validation_faults(error, known=known):
+        path = re.sub(_ALTERNATIVE, "", where)
+        found.setdefault(path, []).append(f"{what} {hint}".rstrip())
+    deeper = [path for path in found if "." in path]
+    return [
+        (path, _as_one(said))
+        for path, said in found.items()
+        if not (path in ("adapter", "method") and any(p.startswith(f"{path}.") for p in deeper))
+    ]
+
+
+def _as_one(said: list[str]) -> str:
+    """Join what several alternatives say of the same value."""
+    if len(said) == 1:
+        return said[0]
+    value = said[0].rpartition(", got ")[2]
+    return " Or: ".join(one.rpartition(", got ")[0] + "." for one in said) + f" Got {value}"

@@ -60,14 +60,17 @@ class Shared:
     ] = None
     config: Annotated[
         Path | None,
-        typer.Option(help="A `tunekit.toml`, instead of the one found.", rich_help_panel=_CONNECTION),
+        typer.Option(
+            help="A `tunekit.toml`, instead of the one found.", rich_help_panel=_CONNECTION
+        ),
     ] = None
     as_json: Annotated[
         bool,
         typer.Option("--json", help="JSON on stdout and nothing else.", rich_help_panel=_OUTPUT),
     ] = False
     debug: Annotated[
-        bool, typer.Option(help="Show the traceback of an error.", rich_help_panel=_OUTPUT)
+        bool,
+        typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUTPUT),
     ] = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -75,11 +76,33 @@ def middle(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
 
 
+def wrapped(text: str, width: int, *, first: int = 0, rest: int = 0) -> list[str]:
+    """Wrap a text at spaces only, so that paths and ids stay whole.
+
+    Args:
+        text: What to wrap.
+        width: Columns; a longer word stands over.
+        first: Columns that the first line leaves free.
+        rest: Columns by which further lines are indented.
+    """
+    made = textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line[first:] if i == 0 else line for i, line in enumerate(made)]
+
+
 def columns(rows: Sequence[Sequence[str | Text]], *, gap: int = 2) -> list[Text]:
     """Align rows in columns, each as wide as its widest cell. Nothing is cut or wrapped."""
     cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     count = max((len(row) for row in cells), default=0)
-    widths = [max((row[i].cell_len for row in cells if i < len(row)), default=0) for i in range(count)]
+    widths = [
+        max((row[i].cell_len for row in cells if i < len(row)), default=0) for i in range(count)
+    ]
     lines = []
     for row in cells:
         line = Text()

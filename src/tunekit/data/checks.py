@@ -150,8 +150,9 @@ class _Pass:
         return self.tally.problems()
 
     def _unrecognised(self, line: int, keys: str) -> None:
-        self._strange = self._strange or (line, keys)
-        self._strange_alike = self._strange_alike and keys == self._strange[1]
+        first, known_keys = self._strange or (line, keys)
+        self._strange = min(first, line), known_keys
+        self._strange_alike = self._strange_alike and keys == known_keys
         message, fix = unknown_structure(keys)
         self.tally.add(Problem(code=STRANGE, message=message, fix=fix), line)
 

@@ -31,22 +31,23 @@ def warning(code: str, path: str, message: str, fix: str) -> Problem:
     return Problem(code=code, path=path, message=message, fix=fix, severity=Severity.WARNING)
 
 
-@dataclass(frozen=True, slots=True)
 class Turn:
-    """One message and where it stands."""
+    """One message and where it stands.
 
-    path: str
-    message: dict[str, Any]
+    Attributes:
+        path: Its place in the row.
+        message: The message itself.
+        role: Who speaks; any value, or None.
+        is_assistant: Whether the assistant speaks.
+    """
 
-    @property
-    def role(self) -> Any:
-        """Who speaks; any value, or None."""
-        return self.message.get("role")
+    __slots__ = ("is_assistant", "message", "path", "role")
 
-    @property
-    def is_assistant(self) -> bool:
-        """Whether the assistant speaks."""
-        return bool(self.role == "assistant")
+    def __init__(self, path: str, message: dict[str, Any]) -> None:
+        self.path = path
+        self.message = message
+        self.role: Any = message.get("role")
+        self.is_assistant: bool = self.role == "assistant"
 
     @property
     def calls(self) -> bool:
@@ -135,8 +136,11 @@ _OWNERS: Final = {
 
 def keys_fit_role(turn: Turn) -> Faults:
     """Only the assistant calls tools, only a tool answers a call, and nobody learns to speak."""
-    for key, owners in _OWNERS.items():
-        if turn.role in ROLES and turn.role not in owners and turn.message.get(key) is not None:
+    for key in turn.message:
+        if key not in _OWNERS:
+            continue
+        owned = turn.role in _OWNERS[key] or turn.role not in ROLES
+        if not owned and turn.message[key] is not None:
             yield error(
                 "misplaced-message-key",
                 f"{turn.path}.{key}",
@@ -350,7 +354,7 @@ def answers_match_calls(talk: Conversation) -> Faults:
             fix = "Add the tool message that answers it."
             yield warning("unanswered-tool-call", path, message, fix)
         open_calls.clear()
-        calls = turn.message.get("tool_calls")
+        calls = turn.message.get("tool_calls") if turn.is_assistant else None
         for number, call in enumerate(calls if isinstance(calls, list) else ()):
             name = call.get("id") if isinstance(call, dict) else None
             if isinstance(name, str):

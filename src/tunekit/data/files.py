@@ -40,8 +40,8 @@ class FileSource(Source):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self.name = printable(str(self._path))
-        if not self._path.is_file():
-            what = "is a folder" if self._path.is_dir() else "does not exist"
+        if not os.path.isfile(self._path):
+            what = "is no regular file" if os.path.exists(self._path) else "does not exist"
             raise DataError(
                 f"The data file {self.name!r} {what}.",
                 next_step=f"Paths start from {str(Path.cwd())!r}.",
@@ -150,8 +150,8 @@ class JsonlSource(FileSource):
 
     @override
     def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
-        content = file.readline()
-        return content.removeprefix(BOM) if line == 1 else content
+        # Only the first line can be more than itself: a byte-order mark, or a whole-file fault.
+        return next(self._spans(file))[2] if line == 1 else file.readline()
 
 
 class CsvSource(FileSource):

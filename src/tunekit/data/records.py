@@ -206,8 +206,7 @@ def unknown_structure(keys: str) -> tuple[str, str]:
 
 def key_names(row: Mapping[str, Any]) -> str:
     """A row's first keys, as they are quoted in messages."""
-    shown = ", ".join(f"`{key}`" for key in list(row)[:12])
-    shown = shown.encode("utf-8", "backslashreplace").decode()
+    shown = ", ".join(f"{key!r:.80}" for key in list(row)[:12])
     return f"{shown}, ..." if len(row) > 12 else shown or "(none)"
 
 

@@ -22,7 +22,8 @@ from tunekit.errors import DataError
 
 _MASK: Final = (1 << 64) - 1
 TOLERANCE: Final = Fraction(1, 10**6)
-"""How far from 1 fractions may add up and still mean "all rows"."""
+"""How far from 1 fractions may add up and still mean "all rows", and how far from a whole number
+of rows a share may fall and still mean that number: floats are not exact."""
 
 
 def permutation(count: int, seed: int) -> array[int]:
@@ -89,7 +90,8 @@ def _fractions(count: int, parts: Sequence[float]) -> list[int]:
         total = Fraction(1)
     quotas = [share * count for share in shares]
     sizes = [math.floor(quota) for quota in quotas]
-    left = math.floor(total * count) - sum(sizes)
+    # 46 / 61 as a float is a hair below; 61 rows times it must still be 46.
+    left = math.floor(total * count + TOLERANCE) - sum(sizes)
     by_remainder = sorted(range(len(sizes)), key=lambda part: sizes[part] - quotas[part])
     for part in by_remainder[:left]:
         sizes[part] += 1

@@ -29,7 +29,7 @@ def preflight(
     validation: Dataset | None = None,
 ) -> Report:
     """Check data, spec, options and capabilities. Reads the data; sends nothing."""
-    found: list[Problem] = [*train.check(), *(validation.check() if validation else ())]
+    found: list[Problem] = [*train.check(), *(validation.check() if validation is not None else ())]
     try:
         summary = summarize(train, validation)
     except DataError as error:

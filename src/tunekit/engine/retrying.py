@@ -32,11 +32,25 @@ WAITS = RetryPolicy()
 
 
 def retried(
-    call: Callable[[], T], clock: Clock, policy: RetryPolicy = READS, *, atomic: bool = False
+    call: Callable[[], T],
+    clock: Clock,
+    policy: RetryPolicy = READS,
+    *,
+    atomic: bool = False,
+    until: float | None = None,
 ) -> Plan[T]:
     """Make a call that may safely be repeated until it answers, or the outage is too long.
 
-    A pause that the provider asks for (`retry_after`) is honoured as long as it fits.
+    A pause that the provider asks for (`retry_after`) is honoured as long as it fits, and never
+    shorter than the policy's first one.
+
+    Args:
+        call: What to call.
+        clock: The time.
+        policy: How often and for how long.
+        atomic: See `Call`.
+        until: A deadline by `clock.monotonic()`. No pause goes past it, and after a pause that it
+            has cut short the error is raised.
 
     Raises:
         ProviderError: It is not retryable, or the outage lasted longer than the policy allows.
@@ -47,8 +61,13 @@ def retried(
         try:
             result: T = yield Call(call, atomic=atomic)
         except ProviderError as error:
-            wanted = pause if error.retry_after is None else error.retry_after
-            if not error.retryable or clock.monotonic() + wanted > deadline:
+            now = clock.monotonic()
+            asked = error.retry_after
+            wanted = pause if asked is None else max(asked, policy.initial)
+            if not error.retryable or now + wanted > deadline:
+                raise
+            if until is not None and now + wanted > until:
+                yield Sleep(max(0.0, until - now))
                 raise
             yield Sleep(wanted)
             pause = min(pause * 2, policy.maximum)

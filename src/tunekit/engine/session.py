@@ -22,11 +22,14 @@ from tunekit.engine.preflight import preflight
 from tunekit.engine.retrying import READS, WAITS, retried
 from tunekit.errors import (
     BudgetExceededError,
+    ConflictError,
     DeploymentFailedError,
     JobFailedError,
     NotFoundError,
     ProviderError,
+    UnclearReplyError,
     UnsupportedError,
+    WaitTimeoutError,
 )
 from tunekit.ledger import KnownDeployment, Ledger, Run, RunState
 from tunekit.problems import Problem, Report
@@ -293,10 +296,11 @@ class Session:
     ) -> Plan[DeploymentSnapshot]:
         """Start a deployment that is written down first. The same name is never started twice."""
         provider = self._able(SupportsDeployment, Capability.DEPLOY)
-        chosen = name or default_deployment_name(model)
 
         def start() -> DeploymentSnapshot:
+            chosen = name or self._deployment_name(model)
             now = self.clock.now()
+            known = {line.name for line in self.ledger.deployments(self.provider.account)}
             self.ledger.add_deployment(
                 KnownDeployment(
                     account=self.provider.account,
@@ -309,10 +313,36 @@ class Session:
                     expires_at=None if ttl is None else now + timedelta(seconds=ttl),
                 )
             )
-            return provider.deploy(model, name=chosen, ttl=ttl, options=options)
+            try:
+                started = provider.deploy(model, name=chosen, ttl=ttl, options=options)
+            if started.model.id != model.id:
+                raise ConflictError(
+                    f"Deployment {chosen!r} already serves another model, {started.model.id!r}.",
+                    provider=self.provider.name,
+                    next_step="Choose another `name`, or delete that deployment first.",
+                )
+            return started
+            except UnclearReplyError:
+                raise  # it may stand
+            except (ProviderError, UnsupportedError):
+                if chosen not in known:
+                    self.ledger.forget_deployment(self.provider.account, chosen)
+                raise
 
         # Starting is idempotent by name, so an unclear answer is settled by asking again.
         return retried(start, self.clock, WAITS, atomic=True)
+
+    def _deployment_name(self, model: ModelRef) -> str:
+        """The same name whenever the same model is deployed, so that nothing runs twice.
+
+        It is the run's name where there is one and nothing of it is lost.
+        """
+        run_name = self.run_name(model.job_id) if model.job_id and model.step is None else None
+        if run_name is not None and slug(run_name) == run_name:
+            return run_name
+        readable = run_name or model.id.rstrip("/").rpartition("/")[2]
+        digest = hashlib.sha256(model.id.encode()).hexdigest()[:8]
+        return f"{slug(readable, limit=24)}-{digest}"
 
     def fetch_deployment(self, name: str) -> Plan[DeploymentSnapshot]:
         """The deployment as it is now."""
@@ -324,7 +354,7 @@ class Session:
     ) -> Plan[DeploymentSnapshot]:
         """Wait until a real chat call is answered; emits each snapshot."""
         provider = self._able(SupportsDeployment, Capability.DEPLOY)
-        started = self.clock.monotonic()
+        until = None if timeout is None else self.clock.monotonic() + timeout
         snapshot: DeploymentSnapshot = yield from waiting.wait(
             partial(provider.fetch_deployment, name),
             waiting.deployment_is_ready,
@@ -333,20 +363,31 @@ class Session:
             poll=self.provider.poll,
             timeout=timeout,
         )
-        endpoint: Endpoint = yield Call(partial(provider.endpoint, snapshot))
-        patience = PROBE_PATIENCE if timeout is None else timeout
+        endpoint: Endpoint = yield from retried(
+            partial(provider.endpoint, snapshot), self.clock, WAITS, until=until
+        )
+        ready_since = self.clock.monotonic()
+        pause = self.provider.poll.initial
         while True:
             try:
                 yield Call(partial(probe, endpoint))
             except ProviderError as error:
-                waited = self.clock.monotonic() - started
-                if waited >= patience:
+                now = self.clock.monotonic()
+                silent = f"Deployment {name!r} calls itself ready but answers no chat call: {error}"
+                if now - ready_since >= PROBE_PATIENCE:
                     raise DeploymentFailedError(
-                        f"Deployment {name!r} calls itself ready but answers no chat call: {error}",
-                        snapshot=snapshot,
-                        next_step="Delete it and deploy again.",
+                        silent, snapshot=snapshot, next_step="Delete it and deploy again."
                     ) from error
-                yield Sleep(min(self.provider.poll.maximum, max(0.0, patience - waited)))
+                if until is not None and now >= until:
+                    raise WaitTimeoutError(
+                        silent,
+                        snapshot=snapshot,
+                        next_step="It stands, and may still come up; wait again, or delete it.",
+                    ) from error
+                left = ready_since + PROBE_PATIENCE - now
+                left = left if until is None else min(left, until - now)
+                yield Sleep(min(pause, left))
+                pause = min(pause * self.provider.poll.factor, self.provider.poll.maximum)
             else:
                 return snapshot
 
@@ -390,12 +431,6 @@ class Session:
                 f"Provider {self.provider.name!r} does not implement {mixin.__name__}."
             )
         return self.provider
-
-
-def default_deployment_name(model: ModelRef) -> str:
-    """A name that is the same whenever the same model is deployed, so that nothing runs twice."""
-    digest = hashlib.sha256(model.id.encode()).hexdigest()[:8]
-    return f"{slug(model.id.rstrip('/').rpartition('/')[2], limit=24)}-{digest}"
 
 
 def is_resting(job: JobSnapshot) -> bool:

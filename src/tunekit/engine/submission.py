@@ -32,6 +32,7 @@ from tunekit.data import Dataset
 from tunekit.engine.plans import Call, Clock, Plan, Sleep
 from tunekit.engine.retrying import WAITS, retried
 from tunekit.errors import (
+    NotFoundError,
     ProviderError,
     RateLimitError,
     RunConflictError,
@@ -134,7 +135,11 @@ def submit(
         UnclearReplyError: The provider could not be asked whether the job exists; call again.
         ProviderError: The provider clearly refused; nothing exists.
     """
-    wanted: Run = yield Call(lambda: submission.to_run(provider, clock.now()))
+    try:
+        wanted: Run = yield Call(lambda: submission.to_run(provider, clock.now()))
+    except ValueError:  # the data cannot be read, or an option is no JSON
+        yield Call(preflight)  # says everything that is wrong, at once
+        raise
     known: Run | None = yield Call(partial(ledger.run, wanted.account, wanted.name))
     if known is None or known.job_id is None:
         if known is not None:
@@ -164,6 +169,9 @@ def recover(run: Run, provider: FineTuneProvider, ledger: Ledger, clock: Clock) 
         return run
     with _lock_of(provider.home, run.tag) as try_lock:
         yield from _take(try_lock, run, clock)
+        fresh: Run = (yield Call(partial(ledger.run_of_tag, run.tag))) or run
+        if fresh.state is not RunState.SUBMITTING:
+            return fresh  # whoever held the lock has settled it
         found = yield from _look_for(run.tag, provider, clock)
         state = RunState.PREPARED if found is None else RunState.SUBMITTED
         job_id = None if found is None else found.id
@@ -227,7 +235,7 @@ def _create(
         try:
             job: JobSnapshot = yield Call(create, atomic=True)
         except RateLimitError as error:
-            pause = 10.0 if error.retry_after is None else error.retry_after
+            pause = 10.0 if error.retry_after is None else max(error.retry_after, 1.0)
             if clock.monotonic() + pause > limited_until:
                 raise
             yield Sleep(pause)
@@ -261,6 +269,9 @@ def _create_and_record(
     except UnclearReplyError:
         raise  # still submitting: the tag settles it
     except ProviderError as error:
+        if isinstance(error, NotFoundError):  # perhaps a file has expired: send it anew next time
+            for file in filter(None, files):
+                ledger.forget_file(provider.account, file.sha256)
         ledger.set_state(tag, RunState.REFUSED, detail=str(error))
         raise
     ledger.set_state(tag, RunState.SUBMITTED, job_id=job.id)

@@ -18,6 +18,7 @@ from tunekit.errors import (
     JobCancelledError,
     JobFailedError,
     JobPausedError,
+    ProviderError,
     UnknownStatusError,
     WaitTimeoutError,
 )
@@ -102,30 +103,30 @@ def wait(
         UnknownStatusError: A status word stayed unknown for longer than `poll.unknown_for`.
     """
     started = clock.monotonic()
-    unknown_since: float | None = None
+    until = None if timeout is None else started + timeout
+    unknown = _Unknown(what, poll.unknown_for)
     interval = poll.initial
+    snapshot: S | None = None
     last_status = ""
     while True:
-        snapshot = yield from retried(fetch, clock, WAITS)
+        try:
+            snapshot = yield from retried(fetch, clock, WAITS, until=until)
+        except ProviderError as error:
+            if not error.retryable or until is None or clock.monotonic() < until:
+                raise
+            raise WaitTimeoutError(
+                f"{what} could not be asked for until the time was up: {error}",
+                snapshot=snapshot,
+                next_step="It goes on; wait again whenever you like.",
+            ) from error
         yield Emit(snapshot)
         if is_over(snapshot):
             return snapshot
         now = clock.monotonic()
-        if snapshot.status.value != "unknown":
-            unknown_since = None
-        elif unknown_since is None:
-            unknown_since = now
-        elif now - unknown_since >= poll.unknown_for:
-            raise UnknownStatusError(
-                f"{what} has reported the unknown status {snapshot.provider_status!r} for "
-                f"{show_duration(now - unknown_since)}.",
-                snapshot=snapshot if isinstance(snapshot, JobSnapshot) else None,
-                next_step="It goes on; look at it at the provider, and see whether a newer "
-                "version of this library knows the word.",
-            )
+        unknown.note(snapshot, now)
         if snapshot.status.value != last_status:
             interval, last_status = poll.initial, snapshot.status.value
-        left = None if timeout is None else started + timeout - now
+        left = None if until is None else until - now
         if left is not None and left <= 0:
             raise WaitTimeoutError(
                 f"{what} is still {snapshot.status.value} after {show_duration(now - started)}.",
@@ -136,21 +137,59 @@ def wait(
         interval = min(interval * poll.factor, poll.maximum)
 
 
+class _Unknown:
+    """Bounds how long a status word that this version does not know is tolerated."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        self.what = what
+        self.seconds = seconds
+        self.since: float | None = None
+
+    def note(self, snapshot: JobSnapshot | DeploymentSnapshot, now: float) -> None:
+        """Look at the next snapshot.
+
+        Raises:
+            UnknownStatusError: The word stayed unknown for too long.
+        """
+        if snapshot.status.value != "unknown":
+            self.since = None
+            return
+        if self.since is None:
+            self.since = now
+        if now - self.since < self.seconds:
+            return
+        raise UnknownStatusError(
+            f"{self.what} has reported the unknown status {snapshot.provider_status!r} for "
+            f"{show_duration(now - self.since)}.",
+            snapshot=snapshot if isinstance(snapshot, JobSnapshot) else None,
+            next_step="It goes on; look at it at the provider, and see whether a newer "
+            "version of this library knows the word.",
+        )
+
+
 def follow_events(
     provider: FineTuneProvider, job_id: str, *, cursor: str | None, follow: bool, clock: Clock
 ) -> Plan[None]:
     """Emit a job's events, oldest first and each once; with `follow`, until the job rests.
 
-    A job rests when it is over or paused. Its last events are given even when they arrive late.
+    A job rests when it is over or paused. When it came to rest meanwhile, the events are looked at
+    once more after a pause: a hosted service may show the last of them late.
+
+    Raises:
+        UnknownStatusError: The status stayed unknown for longer than `poll.unknown_for`.
     """
     seen: set[str] = set()
+    unknown = _Unknown(f"Job {job_id!r}", provider.poll.unknown_for)
     interval = provider.poll.initial
+    was_busy = False
+    last_look = False
     while True:
         # The status is read before the events: what is written until then is not missed.
         resting = True
-        if follow:
+        if follow and not last_look:
             job = yield from retried(partial(provider.fetch, job_id), clock, WAITS)
             resting = job.is_terminal or job.status is JobStatus.PAUSED
+            unknown.note(job, clock.monotonic())
         found = False
         while True:
             fetch = partial(provider.list_events, job_id, cursor)
@@ -164,7 +203,12 @@ def follow_events(
             if not page.has_more:
                 break
         if resting:
-            return
+            if last_look or not was_busy:
+                return
+            last_look = True
+            yield Sleep(provider.poll.initial)
+            continue
+        was_busy = True
         interval = provider.poll.initial if found else interval * provider.poll.factor
         interval = min(interval, provider.poll.maximum)
         yield Sleep(interval)

@@ -128,7 +128,8 @@ class PollPolicy:
 class ProviderSettings(BaseModel):
     """What a profile may set for a provider. Subclass it; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A fault in one setting must not print the credential beside it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ProviderOptions(BaseModel):

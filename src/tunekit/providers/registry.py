@@ -49,6 +49,11 @@ def load(name: str) -> type[FineTuneProvider]:
             f"Provider {name!r} cannot be imported: {error}.",
             next_step="Install the package that it misses.",
         ) from error
+    except Exception as error:  # whatever a third party's module raises while it is imported
+        raise ConfigError(
+            f"The entry point {points[name].value!r} of provider {name!r} cannot be loaded: "
+            f"{type(error).__name__}: {error}."
+        ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, FineTuneProvider)):
         raise ConfigError(
             f"The entry point {points[name].value!r} of provider {name!r} is no FineTuneProvider."

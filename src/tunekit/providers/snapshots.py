@@ -204,7 +204,7 @@ class Endpoint(_Snapshot):
     base_url: str
     model: str
     api_key: SecretStr
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)  # may hold a credential
 
 
 class Estimate(_Snapshot):

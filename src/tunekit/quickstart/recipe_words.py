@@ -434,7 +434,9 @@ PAIRS: tuple[tuple[str, str], ...] = (
 )
 
 #: What a recipe takes the juice or the rind of.
-SQUEEZED: tuple[str, ...] = _split("lemon|lemons, lime|limes, orange|oranges, grapefruit|grapefruits")
+SQUEEZED: tuple[str, ...] = _split(
+    "lemon|lemons, lime|limes, orange|oranges, grapefruit|grapefruits"
+)
 
 BRANDS: tuple[str, ...] = _split(
     "Dunmere, Bellhaven, Old Tillers, Marlowick, Aunt Sella's, Fennimore, Brightwell Farm, "

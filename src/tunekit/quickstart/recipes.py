@@ -75,7 +75,14 @@ _CONTAINERS: Final[dict[str, tuple[str, ...]]] = {
     "jar": ("jar|jars", "bottle|bottles", "squeeze bottle|squeeze bottles"),
 }
 _UNPREPARED: Final = ("taste", "purpose")
-_PURPOSES: Final = ("frying", "the pan", "greasing the dish", "brushing", "drizzling", "deep frying")
+_PURPOSES: Final = (
+    "frying",
+    "the pan",
+    "greasing the dish",
+    "brushing",
+    "drizzling",
+    "deep frying",
+)
 _ASIDES: Final = (
     "optional",
     "about {n} c.",

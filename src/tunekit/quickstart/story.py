@@ -99,9 +99,7 @@ class Story:
 
     def launch(self) -> Job:
         """Start the job."""
-        return self.client.fine_tune(
-            self.spec, self.data.train, self.data.validation, run=self.run
-        )
+        return self.client.fine_tune(self.spec, self.data.train, self.data.validation, run=self.run)
 
     def base(self) -> TunedModel:
         """The untouched base, with the system prompt that the training rows begin with."""

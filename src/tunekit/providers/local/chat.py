@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_ROLES = {"developer": "system", "function": "tool"}
+
 
 class ChatContentError(ValueError):
     """A message holds something that a text model cannot be given."""
@@ -26,6 +28,9 @@ def template_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     - `arguments` of tool calls, which OpenAI writes as JSON text, become an object, because
       templates write them with `tojson` themselves.
     - `developer`, OpenAI's newer word for `system`, becomes `system`, which templates know.
+    - `function_call` and role `function`, which came before tool calls, become `tool_calls` and
+      role `tool`.
+    - A content that is null or missing becomes an empty text.
     - `weight`, which is meant for the trainer, and keys that are null are left out.
 
     Raises:
@@ -36,14 +41,23 @@ def template_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         made = {
             key: value for key, value in message.items() if key != "weight" and value is not None
         }
-        if made.get("role") == "developer":
-            made["role"] = "system"
-        if isinstance(made.get("content"), list):
-            made["content"] = _joined(made["content"], f"messages[{index}].content")
+        made["role"] = _ROLES.get(made.get("role", ""), made.get("role"))
+        content = made.setdefault("content", "")
+        if isinstance(content, list):
+            made["content"] = _joined(content, f"messages[{index}].content")
+        if "function_call" in made:
+            call = {"type": "function", "function": made.pop("function_call")}
+            made["tool_calls"] = [*made.get("tool_calls", ()), call]
         if made.get("tool_calls"):
             made["tool_calls"] = [_tool_call(call) for call in made["tool_calls"]]
         turned.append(made)
     return turned
+
+
+def template_tools(row: Mapping[str, Any]) -> list[Any] | None:
+    """The tools of a row or request, also in the older form `functions`; None for none."""
+    older = [{"type": "function", "function": function} for function in row.get("functions") or ()]
+    return [*(row.get("tools") or ()), *older] or None
 
 
 def _joined(parts: Sequence[Any], path: str) -> str:

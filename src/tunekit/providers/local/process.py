@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-
 _ON_LINUX: bool = sys.platform == "linux"
 
 

@@ -1,7 +1,7 @@
 """Starts a deployment's host or server under the profile's interpreter: a plain script.
 
     python server_entry.py host <directory>
-    python server_entry.py serve <directory> <descriptor of the bound socket>
+    python server_entry.py serve <directory> <descriptor of the listening socket>
 
 tunekit need not be installed in that interpreter, and its dependencies need not either. So this
 file makes the three packages above it known as bare folders, without running their `__init__`, and

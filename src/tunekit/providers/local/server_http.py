@@ -37,10 +37,9 @@ IDLE_SECONDS = 120
 
 
 class Front(ThreadingHTTPServer):
-    """Listens on a socket that is bound already."""
+    """Answers on a socket that listens already."""
 
     daemon_threads = True
-    request_queue_size = 256
 
     def __init__(self, bound: socket.socket, *, name: str, key: str, model: ServedModel) -> None:
         super().__init__(bound.getsockname(), Handler, bind_and_activate=False)
@@ -50,7 +49,6 @@ class Front(ThreadingHTTPServer):
         self.key = key
         self.model = model
         self.created = int(time.time())
-        self.server_activate()
 
     def handle_error(  # type: ignore[explicit-override]
         self, request: Any, client_address: Any
@@ -67,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     server_version = "tunekit"
     sys_version = ""
     timeout = IDLE_SECONDS
+    disable_nagle_algorithm = True
     server: Front
 
     def do_GET(self) -> None:

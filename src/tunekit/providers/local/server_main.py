@@ -50,7 +50,7 @@ def serve(path: Path, descriptor: int) -> int:
 
     Args:
         path: The deployment's directory.
-        descriptor: File descriptor of the socket that the host has bound.
+        descriptor: File descriptor of the socket on which the host listens.
     """
     _die_with_parent()
     os.dup2(2, 1)  # what libraries print belongs in the log

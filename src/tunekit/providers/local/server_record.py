@@ -18,11 +18,9 @@ Needs only the standard library: the host and the server read it under the profi
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -39,35 +37,38 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat()  # noqa: UP017 - also read by older interpreters
 
 
-def try_lock(path: Path) -> IO[bytes] | None:
-    """Lock the file for this process alone, or give None when another holds it.
+def try_lock(path: Path, *, shared: bool = False) -> IO[bytes] | None:
+    """Lock the file, or give None when another process holds it against us.
 
     The lock lives as long as the returned file is open; the kernel frees it when its process ends.
+
+    Args:
+        path: The file; made when it is not there.
+        shared: Allow others that ask for a shared lock too.
     """
+    import fcntl  # POSIX only; this module can be imported anywhere
+
     file = path.open("ab")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return None
     return file
 
 
-@contextmanager
-def name_lock(root: Path, name: str, *, patience: float = 10.0) -> Iterator[bool]:
-    """Hold the name while its directory is made or removed.
+def lock_name(root: Path, name: str, *, patience: float = 10.0) -> IO[bytes] | None:
+    """Hold a name while its directory is made or removed.
 
-    Gives False when another process still held it after `patience` seconds.
+    Returns:
+        What holds it until it is closed; None when another process still had the name after
+        `patience` seconds.
     """
     path = root / f".{name}.lock"
     deadline = time.monotonic() + patience
     while (held := try_lock(path)) is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    try:
-        yield held is not None
-    finally:
-        if held is not None:
-            held.close()
+    return held
 
 
 def name_is_locked(root: Path, name: str) -> bool:
@@ -75,7 +76,7 @@ def name_is_locked(root: Path, name: str) -> bool:
     path = root / f".{name}.lock"
     if not path.exists():
         return False
-    held = try_lock(path)
+    held = try_lock(path, shared=True)
     if held is None:
         return True
     held.close()

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,13 +29,14 @@ from tunekit.errors import (
     InvalidRequestError,
     LocalRunError,
     NotFoundError,
+    UnsupportedError,
 )
 from tunekit.providers.base import SupportsDeployment
 from tunekit.providers.local.process import ProcessIdentity, spawn_detached
 from tunekit.providers.local.server_folder import locate
 from tunekit.providers.local.server_options import ServeOptions
 from tunekit.providers.local.server_port import require_free
-from tunekit.providers.local.server_record import Record, ask_for, name_is_locked, name_lock, now
+from tunekit.providers.local.server_record import Record, ask_for, lock_name, name_is_locked, now
 from tunekit.providers.local.statefile import PRIVATE_DIR, make_private_dir, tail
 from tunekit.providers.snapshots import (
     DeploymentSnapshot,
@@ -49,6 +51,7 @@ __all__ = ["LocalDeployments", "ServeOptions"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GRACE_SECONDS = 5.0
 _LOG_LINES = 20
+_ENDED = ("deleted", "failed")
 
 
 class ServingSettings(Protocol):
@@ -60,9 +63,9 @@ class ServingSettings(Protocol):
     """
 
     @property
-    def python(self) -> str | Path: ...  # noqa: D102
+    def python(self) -> str | Path: ...
     @property
-    def trust_remote_code(self) -> bool: ...  # noqa: D102
+    def trust_remote_code(self) -> bool: ...
 
 
 class LocalDeployments(SupportsDeployment):
@@ -177,25 +180,28 @@ class LocalDeployments(SupportsDeployment):
     @contextmanager
     def _holding(self, name: str) -> Iterator[None]:
         """Keep other processes from making or removing this deployment meanwhile."""
+        if sys.platform == "win32":
+            raise UnsupportedError(
+                "Local deployments need process groups and file locks of POSIX.",
+                next_step="Run tunekit under Linux, macOS or WSL.",
+            )
         try:
-            make_private_dir(self._root)
-            lock = name_lock(self._root, name)
-            held = lock.__enter__()
+            held = lock_name(make_private_dir(self._root), name)
         except OSError as error:
             raise LocalRunError(
                 f"The folder {str(self._root)!r} cannot be written: {error.strerror}.",
                 next_step="Make it writable, or set another `home`.",
             ) from error
-        try:
-            if not held:
-                raise ConflictError(
-                    f"Another process starts or deletes deployment {name!r} just now.",
-                    provider=self.name,
-                    next_step="Try again in a moment.",
-                )
+        if held is None:
+            raise ConflictError(
+                f"Another process starts or deletes deployment {name!r} just now.",
+                provider=self.name,
+                next_step="Try again in a moment.",
+            )
+        with held:
+            for leftover in self._root.glob(f".???-????????-{name}"):
+                shutil.rmtree(leftover, ignore_errors=True)
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def _there_already(self, name: str, model: ModelRef) -> DeploymentSnapshot | None:
         record = self._record(name)
@@ -203,7 +209,7 @@ class LocalDeployments(SupportsDeployment):
         if asked is None:
             return None
         if asked["provider"] == self.name:
-            there = self._snapshot(record, asked, starting=False)
+            there = self._snapshot(record, asked)
             if there.status.is_terminal:
                 self._remove(record)
                 return None
@@ -231,7 +237,7 @@ class LocalDeployments(SupportsDeployment):
                 next_step="Set `python` in the profile to one that has torch and transformers.",
             )
         record = self._record(name)
-        making = self._root / f".new-{name}-{secrets.token_hex(4)}"
+        making = self._root / f".new-{secrets.token_hex(4)}-{name}"
         try:
             making.mkdir(mode=PRIVATE_DIR)
             ask_for(
@@ -241,7 +247,7 @@ class LocalDeployments(SupportsDeployment):
                     "provider": self.name,
                     "model": model.model_dump(mode="json"),
                     "source": asdict(source),
-                    "offline": source.offline,
+                    "offline": source.offline and not self.settings.trust_remote_code,
                     "ttl": ttl,
                     "options": options.model_dump(mode="json"),
                     "trust_remote_code": self.settings.trust_remote_code,
@@ -265,7 +271,7 @@ class LocalDeployments(SupportsDeployment):
             ) from error
         if spawned.identity is not None:
             record.write_host(spawned.identity)
-        return self._snapshot(record, record.asked() or {}, starting=True)
+        return self._snapshot(record, record.asked() or {})
 
     def _look(self, name: str) -> DeploymentSnapshot | None:
         """The deployment as it is now; None when there is none of this provider."""
@@ -278,12 +284,12 @@ class LocalDeployments(SupportsDeployment):
             return None
         if asked is None or asked["provider"] != self.name:
             return None
-        return self._snapshot(record, asked, starting=name_is_locked(self._root, name))
+        return self._snapshot(record, asked, held_by_others=True)
 
     def _snapshot(
-        self, record: Record, asked: Mapping[str, Any], *, starting: bool
+        self, record: Record, asked: Mapping[str, Any], *, held_by_others: bool = False
     ) -> DeploymentSnapshot:
-        said = self._truth(record, starting=starting)
+        said = self._truth(record, held_by_others=held_by_others)
         status = DeploymentStatus(said["status"])
         expires = said.get("expires_at")
         return DeploymentSnapshot(
@@ -300,15 +306,22 @@ class LocalDeployments(SupportsDeployment):
             raw={"directory": str(record.path), "log": str(record.log), **said},
         )
 
-    @staticmethod
-    def _truth(record: Record, *, starting: bool) -> dict[str, Any]:
-        """What the files say, corrected by whether the host still lives."""
+    def _truth(self, record: Record, *, held_by_others: bool) -> dict[str, Any]:
+        """What the files say, corrected by whether the host still lives.
+
+        Args:
+            record: The deployment.
+            held_by_others: Whether another process may be starting it just now, so that a host
+                that cannot be seen yet is no fault. False for one who holds the name.
+        """
         said = record.status()
         host = record.host()
         alive = host is not None and host.alive
-        if said.get("status") not in ("deleted", "failed") and not alive and not starting:
-            said = record.status()  # it may have written its last word in between
-            if said.get("status") not in ("deleted", "failed"):
+        if not alive and said.get("status") not in _ENDED:
+            if held_by_others and name_is_locked(self._root, record.path.name):
+                return said
+            said = record.status()  # the host may have written its last word in between
+            if said.get("status") not in _ENDED:
                 return {
                     "status": "failed",
                     "reason": "server-died",
@@ -322,7 +335,7 @@ class LocalDeployments(SupportsDeployment):
 
     def _remove(self, record: Record) -> None:
         """Take the directory away, at once for everybody who looks."""
-        gone = self._root / f".old-{record.path.name}-{secrets.token_hex(4)}"
+        gone = self._root / f".old-{secrets.token_hex(4)}-{record.path.name}"
         with contextlib.suppress(FileNotFoundError):
             os.rename(record.path, gone)
         shutil.rmtree(gone, ignore_errors=True)

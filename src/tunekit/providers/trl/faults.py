@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 
 
-@dataclass
 class TrainingFault(Exception):
     """A training cannot start or go on.
 
@@ -15,11 +13,10 @@ class TrainingFault(Exception):
         message: What happened, to what, and what to do next.
     """
 
-    code: str
-    message: str
-
-    def __str__(self) -> str:
-        return self.message
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 class Stopped(BaseException):
@@ -27,8 +24,8 @@ class Stopped(BaseException):
 
 
 OUT_OF_MEMORY = (
-    "Memory ran out. Lower `batch_size` or raise `options.trl.gradient_accumulation_steps` (the same"
-    " result in smaller pieces), shorten the rows or `max_length`, turn on"
+    "Memory ran out. Lower `batch_size` or raise `options.trl.gradient_accumulation_steps` (the"
+    " same result in smaller pieces), shorten the rows or `max_length`, turn on"
     " `options.trl.gradient_checkpointing`, train a LoRA adapter instead of all weights, or take a"
     " smaller model."
 )
@@ -38,8 +35,8 @@ DISK_FULL = (
 )
 NOT_FINITE = (
     "Training was stopped before the weights were spoiled. Lower the learning rate"
-    " (`learning_rate_multiplier`), use `precision` bf16 or fp32 instead of fp16, or look for broken"
-    " rows near that step."
+    " (`learning_rate_multiplier`), use `precision` bf16 or fp32 instead of fp16, or look for"
+    " broken rows near that step."
 )
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tunekit.providers.local.chat import ChatContentError, template_messages
+from tunekit.providers.local.chat import ChatContentError, template_messages, template_tools
 
 LossOn = Literal["assistant", "all"]
 Span = tuple[int, int]
@@ -66,9 +66,7 @@ class RowEncoder:
         self.tokenizer = tokenizer
         self.loss_on = loss_on
         self.template: str | None = _text_of(tokenizer.chat_template)
-        self.by_markers = has_markers(self.template) and bool(
-            getattr(tokenizer, "is_fast", False)
-        )
+        self.by_markers = has_markers(self.template) and bool(getattr(tokenizer, "is_fast", False))
 
     def encode(self, row: Mapping[str, Any]) -> Encoded:
         """Encode one row of any supervised form.
@@ -79,7 +77,7 @@ class RowEncoder:
         """
         try:
             if "messages" in row:
-                return self._conversation(row["messages"], row.get("tools"))
+                return self._conversation(row["messages"], template_tools(row))
             if "prompt" in row and "completion" in row:
                 return self._prompt_completion(row)
             if isinstance(row.get("text"), str):
@@ -96,7 +94,7 @@ class RowEncoder:
         prompt, completion = row["prompt"], row["completion"]
         if isinstance(prompt, list) and isinstance(completion, list):
             silent = [{**message, "weight": 0} for message in prompt]
-            return self._conversation([*silent, *completion], row.get("tools"))
+            return self._conversation([*silent, *completion], template_tools(row))
         # Tokenised apart, because at inference the prompt comes alone too: a token that would span
         # both could never be what the model is asked to go on from.
         before = self._ids(str(prompt), special=True)
@@ -107,7 +105,7 @@ class RowEncoder:
         return Encoded(before + after, [0] * len(before) + [1] * len(after))
 
     def _conversation(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Any] | None
+        self, messages: Sequence[Mapping[str, Any]], tools: list[Any] | None
     ) -> Encoded:
         if self.template is None:
             raise MaskError(
@@ -130,7 +128,7 @@ class RowEncoder:
         return self._by_prefixes(turned, tools, weights)
 
     def _by_markers(
-        self, messages: list[dict[str, Any]], tools: Sequence[Any] | None, weights: list[int]
+        self, messages: list[dict[str, Any]], tools: list[Any] | None, weights: list[int]
     ) -> Encoded:
         text, spans = self._render_with_spans(messages, tools)
         said = [message for message in messages if message.get("role") == "assistant"]
@@ -147,7 +145,8 @@ class RowEncoder:
                 raise MaskError(
                     "markers-do-not-match",
                     "A passage that the template marks as generated does not hold the assistant's"
-                    " text. Set the {% generation %} markers directly around it, outside any macro.",
+                    " text. Set the {% generation %} markers directly around it, outside any"
+                    " macro.",
                 )
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids = list(encoded["input_ids"])
@@ -155,7 +154,7 @@ class RowEncoder:
         return Encoded(ids, _mask_of(encoded["offset_mapping"], wanted))
 
     def _by_prefixes(
-        self, messages: list[dict[str, Any]], tools: Sequence[Any] | None, weights: list[int]
+        self, messages: list[dict[str, Any]], tools: list[Any] | None, weights: list[int]
     ) -> Encoded:
         full = self._ids(self._render(messages, tools))
         mask = [0] * len(full)
@@ -179,24 +178,24 @@ class RowEncoder:
         return Encoded(full, mask)
 
     def _render(
-        self, messages: list[dict[str, Any]], tools: Sequence[Any] | None, *, prompt: bool = False
+        self, messages: list[dict[str, Any]], tools: list[Any] | None, *, prompt: bool = False
     ) -> str:
         def call() -> Any:
             return self.tokenizer.apply_chat_template(
-                messages, tools=tools or None, tokenize=False, add_generation_prompt=prompt
+                messages, tools=tools, tokenize=False, add_generation_prompt=prompt
             )
 
         return str(_templated(call))
 
     def _render_with_spans(
-        self, messages: list[dict[str, Any]], tools: Sequence[Any] | None
+        self, messages: list[dict[str, Any]], tools: list[Any] | None
     ) -> tuple[str, list[Span]]:
         from transformers.utils.chat_template_utils import render_jinja_template
 
         def call() -> Any:
             return render_jinja_template(
                 conversations=[messages],
-                tools=list(tools) if tools else None,
+                tools=tools,
                 chat_template=self.template,
                 return_assistant_tokens_mask=True,
                 add_generation_prompt=False,

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,36 +113,41 @@ def check_local_model(folder: Path) -> None:
     Raises:
         TrainingFault: `corrupt-base`, naming the file.
     """
-
-    def broken(why: str) -> TrainingFault:
-        return TrainingFault(
+    faults = _adapter_faults(folder) if is_adapter(folder) else _config_faults(folder)
+    for why in (*faults, *_weight_faults(folder)):
+        raise TrainingFault(
             "corrupt-base",
             f"The base model {str(folder)!r} cannot be used: {why}. Copy or download it again.",
         )
 
-    if is_adapter(folder):
-        base = Path(adapter_base(folder))
-        if base.is_absolute():
-            if not base.is_dir():
-                raise broken(f"its own base {str(base)!r} is not there")
-            check_local_model(base)
-    else:
-        try:
-            config = read_json(folder / "config.json")
-        except ValueError as error:
-            raise broken(f"config.json is no JSON ({error})") from error
-        if config is None:
-            raise broken("it has no config.json")
+
+def _adapter_faults(folder: Path) -> Iterator[str]:
+    base = Path(adapter_base(folder))
+    if base.is_absolute() and not base.is_dir():
+        yield f"its own base {str(base)!r} is not there"
+    elif base.is_dir():
+        check_local_model(base)
+
+
+def _config_faults(folder: Path) -> Iterator[str]:
+    try:
+        if read_json(folder / "config.json") is None:
+            yield "it has no config.json"
+    except ValueError as error:
+        yield f"config.json is no JSON ({error})"
+
+
+def _weight_faults(folder: Path) -> Iterator[str]:
     files = weight_files(folder)
     if not files:
-        raise broken("it holds no weights as safetensors; weights as pickle are not read")
+        yield "it holds no weights as safetensors; weights as pickle are not read"
     for path in files:
         try:
             safetensors_header(path)
         except (ValueError, KeyError, TypeError) as error:
-            raise broken(f"{path.name} is damaged: {error}") from error
+            yield f"{path.name} is damaged: {error}"
     for index in folder.glob("*.safetensors.index.json"):
         named = set((read_json(index) or {}).get("weight_map", {}).values())
         missing = sorted(name for name in named if not (folder / name).is_file())
         if missing:
-            raise broken(f"missing: {', '.join(missing[:5])}")
+            yield f"missing: {', '.join(missing[:5])}"

@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tunekit._text import validation_faults
 from tunekit.capabilities import YES, Capability, Support, no, partial
 from tunekit.errors import ConfigError, missing_extra
 from tunekit.problems import Problem
-from tunekit.providers.base import ProviderOptions, ProviderSettings
+from tunekit.providers.base import (
+    Estimate,
+    FileRef,
+    JobSnapshot,
+    ProviderOptions,
+    ProviderSettings,
+    SupportsDataCheck,
+    SupportsEstimate,
+)
 from tunekit.providers.local.provider import LocalProvider
 from tunekit.providers.local.rundir import RunDir
+from tunekit.providers.local.serving import LocalDeployments
+from tunekit.providers.trl import estimating, preflight
+from tunekit.providers.trl.artifacts import ModelFolders
 from tunekit.providers.trl.options import TrlOptions, TrlSettings
 from tunekit.providers.trl.requirements import INSTALL, missing_packages
 
 if TYPE_CHECKING:
-    from tunekit.data import DataSummary
+    from tunekit.data import Dataset, DataSummary
     from tunekit.spec import FineTuneSpec
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -27,7 +37,9 @@ WORKER = Path(__file__).with_name("worker.py")
 _LATER = "arrives with a later release; until then use a provider that offers it"
 
 
-class TrlProvider(LocalProvider):
+class TrlProvider(
+    LocalProvider, LocalDeployments, ModelFolders, SupportsDataCheck, SupportsEstimate
+):
     """Jobs that run on this machine, each in a process of its own that outlives its launcher."""
 
     name: ClassVar[str] = "trl"
@@ -68,6 +80,50 @@ class TrlProvider(LocalProvider):
     @override
     def options(self, spec: FineTuneSpec) -> TrlOptions:
         return TrlOptions.model_validate(dict(spec.options.get(self.name, {})))
+
+    @override
+    def check(self, spec: FineTuneSpec, data: DataSummary) -> list[Problem]:
+        options = self.options(spec)
+        return [
+            *preflight.check_spec(spec, options),
+            *preflight.check_place(spec, options, self.settings),
+        ]
+
+    @override
+    def check_data(
+        self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None
+    ) -> list[Problem]:
+        options = self.options(spec)
+        tokenizer = preflight.local_tokenizer(spec, options, self.settings)
+        if tokenizer is None:
+            return [preflight.NO_TOKENIZER]
+        found = preflight.local_config(spec)
+        limit = preflight.longest_allowed(options, found[0] if found else None)
+        datasets = [train] if validation is None else [train, validation]
+        return [
+            problem
+            for dataset in datasets
+            for problem in preflight.check_rows(tokenizer, options, limit, dataset)
+        ]
+
+    @override
+    def estimate(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Estimate:
+        return estimating.estimate(
+            spec,
+            train,
+            has_validation=validation is not None,
+            options=self.options(spec),
+            settings=self.settings,
+            runs=self.runs,
+        )
+
+    @override
+    def submit(
+        self, spec: FineTuneSpec, train: FileRef, validation: FileRef | None, *, tag: str
+    ) -> JobSnapshot:
+        if preflight.same_interpreter(self.settings) and missing_packages():
+            raise missing_extra("trl", INSTALL, needed_for="Training with provider 'trl'")
+        return super().submit(spec, train, validation, tag=tag)
 
     @override
     def worker_command(self, run: RunDir) -> Sequence[str]:

@@ -223,10 +223,11 @@ def weight_bytes(model: ModelShape, recipe: Recipe) -> int:
     """Memory of weights, gradients and optimiser state; 16 bytes per trained 32-bit weight."""
     if recipe["adapter"] == "none":
         return 16 * model.parameters
-    bits = 32 if recipe["precision"] == "fp32" else 16
+    bits: int = 32 if recipe["precision"] == "fp32" else 16
     if "quantization_bits" in recipe.choices:
         bits = recipe["quantization_bits"] + 1
-    return model.parameters * bits // 8 + 16 * adapter_parameters(model, recipe["lora_r"])
+    adapter = adapter_parameters(model, int(recipe["lora_r"]))
+    return model.parameters * bits // 8 + 16 * adapter
 
 
 def adapter_parameters(model: ModelShape, rank: int) -> int:
@@ -272,7 +273,9 @@ def _choose_batch(
     asked = spec["method"].get("batch_size", "auto")
     if asked == "auto":
         batch = max(1, min(LARGEST_AUTO_BATCH, data.rows // 8))
-        why = f"{data.rows} rows: at least eight updates an epoch, at most {LARGEST_AUTO_BATCH} rows"
+        why = (
+            f"{data.rows} rows: at least eight updates an epoch, at most {LARGEST_AUTO_BATCH} rows"
+        )
     else:
         batch, why = int(asked), "as asked"
     recipe.put("batch_size", batch, why)

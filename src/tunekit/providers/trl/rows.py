@@ -1,4 +1,4 @@
-"""All rows of a training, encoded: ids and labels packed tightly, and every row that cannot be used.
+"""All rows of a training, encoded: ids and labels packed tightly, and every unusable row.
 
 Free of torch; standard library only, besides the tokenizer that the encoder holds.
 """

@@ -46,7 +46,8 @@ from tunekit.providers.local.checkpoints import (  # noqa: E402
     sync_folder,
 )
 from tunekit.providers.local.reporter import Reporter  # noqa: E402
-from tunekit.providers.local.rundir import RunDir  # noqa: E402
+from tunekit.providers.local.rundir import MODEL_MARKER, RunDir  # noqa: E402
+from tunekit.providers.local.statefile import read_json  # noqa: E402
 from tunekit.providers.trl import modelfiles, recipe  # noqa: E402
 from tunekit.providers.trl.faults import (  # noqa: E402
     NOT_FINITE,
@@ -54,15 +55,10 @@ from tunekit.providers.trl.faults import (  # noqa: E402
     TrainingFault,
     describe,
 )
-from tunekit.providers.trl.masks import RowEncoder, stop_token_is_trained  # noqa: E402
+from tunekit.providers.trl.inputs import Inputs, base_record  # noqa: E402
 from tunekit.providers.trl.progress import Meter  # noqa: E402
 from tunekit.providers.trl.requirements import check_packages  # noqa: E402
-from tunekit.providers.trl.rows import (  # noqa: E402
-    EncodedRows,
-    SystemPromptWatch,
-    encode_rows,
-    read_rows,
-)
+from tunekit.providers.trl.rows import EncodedRows  # noqa: E402
 
 
 class Training:
@@ -109,180 +105,27 @@ class Training:
         remove_incomplete(self.run.checkpoints)
         for leftover in self.run.path.glob(".model-*"):
             shutil.rmtree(leftover)
-        threads = self.options.get("torch_threads")
-        if threads:
-            os.environ["OMP_NUM_THREADS"] = str(threads)
-        import torch
-
-        if threads:
-            torch.set_num_threads(threads)
-        base = self.find_base()
-        tokenizer = self.load_tokenizer(base)
-        watch = SystemPromptWatch()
-        encoder = RowEncoder(tokenizer, loss_on=self.options["loss_on"])
-        config = self.load_config(base)
-        limit = self.longest_row(config)
-        train = self.encode("train", encoder, limit, watch)
-        valid = self.encode("validation", encoder, limit, None)
-        self.reporter.note(system_prompt=watch.prompt)
-        shape = recipe.ModelShape.from_config(
-            config, parameters=modelfiles.count_parameters(Path(base)) if Path(base).is_dir() else None
-        )
-        if max(train.largest_id, valid.largest_id if valid else 0) >= shape.vocabulary > 0:
-            raise TrainingFault(
-                "tokenizer-does-not-fit",
-                f"The tokenizer gives ids up to {train.largest_id}, the model knows"
-                f" {shape.vocabulary}. The model folder mixes files of two models.",
-            )
-        train_set, rows = _as_dataset(train), len(train)
+        self.set_threads()
+        inputs = Inputs.load(self.run, self.asked, self.reporter, merge=merge)
+        rows = _as_dataset(inputs.train)
         if self.options["packing"]:
-            train_set = _packed(train_set, limit or train.longest)
-            rows = len(train_set)
-        chosen = recipe.resolve(
-            self.spec,
-            self.options,
-            hardware=_hardware(self.options["device"]),
-            model=shape,
-            data=recipe.DataShape(
-                rows=rows,
-                longest=(limit or train.longest) if self.options["packing"] else train.longest,
-                tokens=train.tokens,
-                has_validation=valid is not None,
-            ),
-        )
-        chosen.put("max_length", limit, "as asked" if self.options["max_length"] else "the model's own")
-        self.check_disk(shape, chosen)
-        self.announce(chosen, train)
-        model = _load_model(base, self.asked, chosen)
-        self.base_record = _base_record(self.asked["model"], base, model)
-        trainer = _make_trainer(self, chosen, model, tokenizer, train_set, valid)
-        self.fit(trainer, chosen, tokenizer)
+            from trl.data_utils import pack_dataset
 
-    def find_base(self) -> str:
-        """The folder or Hub id to load; an adapter's model is merged into the run first.
+            rows = pack_dataset(rows, inputs.packed_length, "bfd")
+        chosen = inputs.choose(_hardware(self.options["device"]), rows=len(rows))
+        model = _load_model(inputs.base, self.asked, chosen)
+        self.base_record = base_record(self.asked["model"], inputs.base, model.config)
+        trainer = _make_trainer(self, chosen, model, inputs, rows)
+        self.fit(trainer, chosen, inputs.tokenizer)
 
-        Raises:
-            TrainingFault: The model is not there or not whole.
-        """
-        name = str(self.asked["model"])
-        folder = Path(name)
-        if not folder.is_dir():
-            if folder.is_absolute() or name.startswith("."):
-                raise TrainingFault(
-                    "unknown-model",
-                    f"There is no model folder {name!r}. Give an existing folder or a Hub id.",
-                )
-            return name
-        modelfiles.check_local_model(folder)
-        if not modelfiles.is_adapter(folder):
-            return str(folder)
-        if not self.run.base.is_dir():
-            self.reporter.message("The base is an adapter: merging it into its own base first.")
-            merge(folder, self.run.base)
-        return str(self.run.base)
+    def set_threads(self) -> None:
+        """Give torch as many CPU threads as were asked for, and keep bars out of the log."""
+        import torch
+        from transformers.utils import logging
 
-    def load_tokenizer(self, base: str) -> Any:
-        """The tokenizer with the chat template that this run uses."""
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(base, **self.hub_arguments())
-        except (OSError, ValueError) as error:
-            raise TrainingFault(
-                "unknown-model", f"The tokenizer of {base!r} cannot be loaded: {error}"
-            ) from error
-        if self.asked.get("chat_template"):
-            tokenizer.chat_template = self.asked["chat_template"]
-        return tokenizer
-
-    def load_config(self, base: str) -> dict[str, Any]:
-        """The model's configuration as plain values."""
-        from transformers import AutoConfig
-
-        try:
-            config = AutoConfig.from_pretrained(base, **self.hub_arguments())
-        except (OSError, ValueError) as error:
-            raise TrainingFault(
-                "unknown-model", f"The model {base!r} cannot be loaded: {error}"
-            ) from error
-        return dict(config.to_dict())
-
-    def hub_arguments(self) -> dict[str, Any]:
-        """What every `from_pretrained` is given."""
-        return {
-            "revision": self.options["revision"] or "main",
-            "trust_remote_code": self.asked["trust_remote_code"],
-        }
-
-    def longest_row(self, config: dict[str, Any]) -> int | None:
-        """The most tokens a row may have."""
-        shape = recipe.ModelShape.from_config(config, parameters=0)
-        asked = self.options["max_length"]
-        if asked and shape.context and asked > shape.context:
-            raise TrainingFault(
-                "max-length-beyond-model",
-                f"`options.trl.max_length` is {asked}, and the model was made for at most"
-                f" {shape.context} tokens.",
-            )
-        return asked or shape.context
-
-    def encode(
-        self, name: str, encoder: RowEncoder, limit: int | None, watch: SystemPromptWatch | None
-    ) -> Any:
-        """Encode one of the two data files; None when it is not there."""
-        ref = self.asked[name]
-        if ref is None:
-            return None
-        path = self.run.train_file if name == "train" else self.run.validation_file
-        rows = read_rows(path, sha256=ref["sha256"])
-        table = encode_rows(
-            watch.passing(rows) if watch else rows,
-            encoder,
-            max_length=limit,
-            over_long=self.options["over_long"],
-        )
-        what = "training data" if name == "train" else "validation data"
-        table.raise_on_fault(what)
-        if not len(table):
-            raise TrainingFault("no-rows", f"Nothing is left of the {what} to train on.")
-        if table.dropped or table.truncated:
-            self.reporter.message(
-                f"{what.capitalize()}: {table.dropped} rows left out and {table.truncated} cut,"
-                f" because they have more than {limit} tokens.",
-                level="warning",
-            )
-        if name == "train" and encoder.by_markers and encoder.loss_on == "assistant":
-            _, row = next(iter(read_rows(path)))
-            if "messages" in row and not stop_token_is_trained(encoder, row):
-                self.reporter.message(
-                    "The chat template closes its {% generation %} marker before the token that"
-                    " ends a turn, so the model is not trained to stop.",
-                    level="warning",
-                )
-        return table
-
-    def check_disk(self, shape: recipe.ModelShape, chosen: recipe.Recipe) -> None:
-        """Refuse to begin what the disk cannot hold in the end."""
-        needed = recipe.disk_bytes(shape, chosen) + int(self.asked["min_free_bytes"])
-        free = shutil.disk_usage(self.run.path).free
-        if free < needed:
-            raise TrainingFault(
-                "disk-full",
-                f"The run will need about {needed / 1e9:.1f} GB in {str(self.run.path)!r}, and"
-                f" {free / 1e9:.1f} GB are free. Free some space, set `runs_dir` to another disk, or"
-                " lower `options.trl.save_total_limit`.",
-            )
-
-    def announce(self, chosen: recipe.Recipe, train: EncodedRows) -> None:
-        """Write down what was chosen, once."""
-        settings = chosen.to_json()
-        self.reporter.note(settings=settings, total_steps=chosen["total_steps"])
-        listed = ", ".join(f"{name}={choice['value']}" for name, choice in settings.items())
-        self.reporter.message(
-            f"{len(train)} rows, {train.tokens} tokens, {train.trained_tokens} of them trained on."
-            f" Settings: {listed}.",
-            data={"settings": settings, "rows": len(train), "tokens": train.tokens},
-        )
+        logging.disable_progress_bar()
+        if self.options["torch_threads"]:
+            torch.set_num_threads(self.options["torch_threads"])
 
     def fit(self, trainer: Any, chosen: recipe.Recipe, tokenizer: Any) -> None:
         """Run the training loop from the newest checkpoint on, and keep the result."""
@@ -367,7 +210,7 @@ def _hardware(asked: str) -> recipe.Hardware:
 def _as_dataset(table: EncodedRows) -> Any:
     """Hand the flat arrays over to `datasets` without copying them row by row."""
     import datasets
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
     def flat(kind: Any, values: Any) -> Any:
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
@@ -379,12 +222,6 @@ def _as_dataset(table: EncodedRows) -> Any:
     return datasets.Dataset(
         pa.table({"input_ids": column(table.ids), "labels": column(table.labels)})
     )
-
-
-def _packed(dataset: Any, length: int) -> Any:
-    from trl.data_utils import pack_dataset
-
-    return pack_dataset(dataset, length, "bfd")
 
 
 def _load_model(base: str, asked: dict[str, Any], chosen: recipe.Recipe) -> Any:
@@ -440,17 +277,7 @@ def _quantization(asked: dict[str, Any]) -> Any:
     )
 
 
-def _base_record(name: str, base: str, model: Any) -> dict[str, Any]:
-    folder = Path(base)
-    record: dict[str, Any] = {"base_model": name, "base_revision": None, "base_hash": None}
-    if folder.is_dir():
-        record["base_hash"] = modelfiles.folder_hash(folder)
-    else:
-        record["base_revision"] = getattr(model.config, "_commit_hash", None)
-    return record
-
-
-def _arguments(training: Training, chosen: recipe.Recipe, *, pads: bool) -> Any:
+def _arguments(training: Training, chosen: recipe.Recipe) -> Any:
     from trl import SFTConfig
 
     evaluate = chosen["eval_steps"] is not None
@@ -490,7 +317,7 @@ def _arguments(training: Training, chosen: recipe.Recipe, *, pads: bool) -> Any:
 
 
 def _make_trainer(
-    training: Training, chosen: recipe.Recipe, model: Any, tokenizer: Any, rows: Any, valid: Any
+    training: Training, chosen: recipe.Recipe, model: Any, inputs: Inputs, rows: Any
 ) -> Any:
     import torch
     from transformers import PrinterCallback, TrainerCallback
@@ -500,6 +327,9 @@ def _make_trainer(
 
     class Callback(TrainerCallback):  # type: ignore[misc]
         """Carries progress out and requests in."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            meter.begin()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
             meter.step(state.global_step, state.epoch, trainer._total_train_tokens)
@@ -534,7 +364,7 @@ def _make_trainer(
             super()._save_checkpoint(model, trial)
             step = int(self.state.global_step)
             folder = training.run.checkpoints / f"checkpoint-{step}"
-            record = training.describe_model(tokenizer, step)
+            record = training.describe_model(inputs.tokenizer, step)
             sync_folder(folder)
             mark_complete(
                 folder,
@@ -554,10 +384,10 @@ def _make_trainer(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(training, chosen, pads=not training.options["packing"]),
+        args=_arguments(training, chosen),
         train_dataset=rows,
-        eval_dataset=None if valid is None else _as_dataset(valid),
-        processing_class=tokenizer,
+        eval_dataset=None if inputs.valid is None else _as_dataset(inputs.valid),
+        processing_class=inputs.tokenizer,
         peft_config=_adapter(chosen) if chosen["adapter"] == "lora" else None,
         callbacks=[Callback()],
     )
@@ -593,7 +423,7 @@ def merge(adapter: Path, to: Path) -> None:
         with torch.no_grad():
             merged.save_pretrained(str(temporary), safe_serialization=True)
         AutoTokenizer.from_pretrained(str(adapter)).save_pretrained(str(temporary))
-        marker = json.loads((adapter / "tunekit.json").read_text(encoding="utf-8"))
+        marker = read_json(adapter / MODEL_MARKER) or {"base_model": base}
         mark_complete(temporary, {**marker, "adapter": False, "merged_from": str(adapter)})
         sync_folder(temporary)
         temporary.rename(to)

@@ -1,0 +1,227 @@
+"""`check`, `estimate` and `run`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tunekit.cli.exits import Exit
+from tunekit.cli.request import Request, RequestFlags, read_request
+from tunekit.cli.shell import Shell, command, public
+
+if TYPE_CHECKING:
+    from tunekit.jobs import Job
+    from tunekit.problems import Report
+    from tunekit.providers.base import Estimate
+
+JobFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="JOB.toml", help="A job file.", show_default=False),
+]
+
+
+@command
+def check(
+    shell: Shell,
+    request: RequestFlags,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="A job file, or data files.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every problem.")] = False,
+) -> None:
+    """Find every fault before anything is sent.
+
+    With a job file or `--model` the whole request is checked: data, provider, dates and budget.
+    With data files alone the data is checked, and no provider is needed.
+    """
+    job_file = _job_file(files or [])
+    if job_file is None and files:
+        if request.given:
+            raise typer.BadParameter(
+                "Data files go with no other request option; name them with `--train` and "
+                "`--validation` to check a whole request.",
+                param_hint="FILE",
+            )
+        report, details = _check_files(shell, files)
+    else:
+        asked = read_request(job_file, request)
+        report = shell.client.check(asked.spec, asked.train, asked.validation)
+        details = {"files": _describe(asked)}
+    if shell.as_json:
+        problems = [problem.model_dump(mode="json") for problem in report]
+        shell.emit({"ok": report.ok, **details, "problems": problems})
+    else:
+        _show_report(shell, report, details["files"], limit=None if every else 20)
+    if not report.ok:
+        raise typer.Exit(Exit.REFUSED)
+
+
+def _job_file(files: list[Path]) -> Path | None:
+    job_files = [file for file in files if file.suffix.lower() == ".toml"]
+    if not job_files:
+        return None
+    if len(files) > 1:
+        raise typer.BadParameter("A job file stands alone.", param_hint="FILE")
+    return job_files[0]
+
+
+def _check_files(shell: Shell, files: list[Path]) -> tuple[Report, dict[str, Any]]:
+    from tunekit.cli.datafiles import open_file
+    from tunekit.problems import Report
+
+    found = []
+    described = []
+    for file in files:
+        data = open_file(file)
+        problems = data.check()
+        found += problems
+        described.append(_describe_file(data, any(p.severity.value == "error" for p in problems)))
+    return Report.of(found), {"files": described}
+
+
+def _describe(request: Request) -> list[dict[str, Any]]:
+    splits = [request.train] if request.validation is None else [request.train, request.validation]
+    return [{"source": split.source, "rows": len(split)} for split in splits]
+
+
+def _describe_file(data: Any, faulty: bool) -> dict[str, Any]:
+    description: dict[str, Any] = {"source": data.source, "rows": len(data)}
+    if not faulty:
+        summary = data.summary()
+        description |= {"kind": summary.kind.value, "bytes": summary.bytes}
+    return description
+
+
+def _show_report(
+    shell: Shell, report: Report, files: list[dict[str, Any]], *, limit: int | None
+) -> None:
+    from rich.text import Text
+
+    from tunekit.cli.failures import show_problems
+
+    for file in files:
+        kind = f", {file['kind'].replace('_', ' ')}" if "kind" in file else ""
+        shell.say(f"{file['source']}: {file['rows']:,} rows{kind}")
+    if report.problems:
+        shell.say("")
+        show_problems(shell, report.problems, limit=limit)
+        shell.say("")
+    count = Counter(problem.severity.value for problem in report)
+    words = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in sorted(count.items()))
+    if report.ok:
+        shell.say(Text(f"Ready to go{f', with {words}' if words else ''}.", style="green"))
+    else:
+        shell.say(Text(f"Not ready: {words}. Nothing was sent.", style="red"))
+
+
+@command
+def estimate(shell: Shell, request: RequestFlags, job_file: JobFile = None) -> None:
+    """Say what a job would take: tokens, steps, time, memory, money."""
+    asked = read_request(job_file, request)
+    found = shell.client.estimate(asked.spec, asked.train, asked.validation)
+    if shell.as_json:
+        shell.emit(found.model_dump(mode="json"))
+    else:
+        _show_estimate(shell, found)
+
+
+def _show_estimate(shell: Shell, found: Estimate) -> None:
+    from tunekit._text import show_bytes, show_duration
+    from tunekit.cli.words import money, pairs, wrapped
+
+    def shown(value: Any, form: Any = "{:,}".format) -> str:
+        return "not known" if value is None else str(form(value))
+
+    def time_range(seconds: tuple[float, float]) -> str:
+        return " to ".join(dict.fromkeys(show_duration(value) for value in seconds))
+
+    shell.say(
+        *pairs(
+            [
+                ("tokens in the file", shown(found.tokens)),
+                ("tokens trained on", shown(found.trained_tokens)),
+                ("steps", shown(found.steps)),
+                ("time", shown(found.seconds, time_range)),
+                ("memory", shown(found.memory_bytes, show_bytes)),
+                ("disk", shown(found.disk_bytes, show_bytes)),
+                ("price", shown(found.usd, money)),
+            ]
+        )
+    )
+    for note in found.notes:
+        shell.say(*wrapped(f"  - {note}", shell.tell.width, rest=4), style="dim")
+
+
+@command
+def run(
+    shell: Shell,
+    request: RequestFlags,
+    job_file: JobFile = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--run", help="Name of the run; one name is at most one job."),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow/--detach", help="Watch the job to its end, or return at once."),
+    ] = True,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="15m|2h", help="Stop watching after this long.")
+    ] = None,
+) -> None:
+    """Start a fine-tune, or come back to it.
+
+    The same request, or the same `--run` name, is at most one job, however often it is run.
+    """
+    from tunekit._text import parse_duration
+    from tunekit.cli.failures import show_problems
+
+    seconds = parse_duration(timeout)
+    asked = read_request(job_file, request)
+    shell.way_back = lambda: [
+        "If the job was being sent, run the same command again: it finds the job that exists.",
+    ]
+    report = shell.client.check(asked.spec, asked.train, asked.validation)
+    if report.ok:  # otherwise `fine_tune` raises, unless the run has its job already
+        show_problems(shell, report.warnings)
+    job = shell.client.fine_tune(asked.spec, asked.train, asked.validation, run=name)
+    called = job.run or job.id
+    shell.say(f"Run {called}", f"Job {job.id} on {shell.client.provider.name}, {job.status.value}")
+    if follow:
+        watch(shell, job, called, timeout=seconds)
+    else:
+        shell.say("", *ways_back(shell, called))
+    if shell.as_json:
+        shell.emit(describe(job))
+
+
+def watch(shell: Shell, job: Job, called: str, *, timeout: float | None = None) -> None:
+    """Follow a job to its end and say what to do with the result."""
+    from tunekit.cli.progress import follow
+
+    shell.way_back = lambda: ["The job goes on.", *ways_back(shell, called)]
+    follow(shell.client, job, shell.tell, name=called, timeout=timeout)
+    shell.way_back = None
+    model = job.snapshot.fine_tuned_model
+    if model is not None:
+        shell.say(
+            f"Model {model.id}",
+            f"Deploy it:  {shell.command_line('deploy', called)}",
+        )
+
+
+def ways_back(shell: Shell, called: str) -> list[str]:
+    """How to come back to a job, as commands."""
+    return [
+        f"Come back:  {shell.command_line('events', called, '--follow')}",
+        f"End it:     {shell.command_line('cancel', called)}",
+    ]
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """A job as JSON: its snapshot and its run name."""
+    return {"run": job.run, **public(job.snapshot)}
