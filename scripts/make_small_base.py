@@ -236,8 +236,11 @@ def train(
         if math.isfinite(of_replies := replies.item()):
             shown = of_replies if not shown else 0.97 * shown + 0.03 * of_replies
         if step % 100 == 0:
-            print(f"step {step:5d}  loss on replies {shown:.3f}  {elapsed:5.0f} s  {seen / 1e6:.1f}M tokens",
-                  flush=True)  # fmt: skip
+            print(
+                f"step {step:5d}  loss on replies {shown:.3f}  {elapsed:5.0f} s  "
+                f"{seen / 1e6:.1f}M tokens",
+                flush=True,
+            )
     return seen
 
 
@@ -275,6 +278,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     """Write a Hugging Face folder with weights in bfloat16 that load as float32."""
     tokenizer.save_pretrained(out)
     model.to(torch.bfloat16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)
     path = out / "config.json"
     config = json.loads(path.read_text())
     config["dtype"] = "float32"

@@ -292,11 +292,18 @@ class Ledger:
                 "DELETE FROM files WHERE account = ? AND sha256 = ?", (account, sha256)
             )
 
+    def note_deployment(self, deployment: KnownDeployment) -> bool:
+        """Note a deployment before it is started; False when the name was noted already."""
+        return self._write_deployment("INSERT OR IGNORE", deployment)
+
     def add_deployment(self, deployment: KnownDeployment) -> None:
-        """Note a deployment before it is started."""
+        """Note a deployment that was started, in the place of whatever had its name."""
+        self._write_deployment("INSERT OR REPLACE", deployment)
+
+    def _write_deployment(self, verb: str, deployment: KnownDeployment) -> bool:
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO deployments (account, name, provider, profile, settings,"
+            written = connection.execute(
+                f"{verb} INTO deployments (account, name, provider, profile, settings,"
                 " model, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     deployment.account,
@@ -309,6 +316,7 @@ class Ledger:
                     deployment.expires_at.isoformat() if deployment.expires_at else None,
                 ),
             )
+        return written.rowcount > 0
 
     def forget_deployment(self, account: str, name: str) -> None:
         """Note that a deployment is gone."""

@@ -133,7 +133,7 @@ def test_following_gives_each_event_once_and_shows_warnings(world: World) -> Non
 
 
 def test_curves_are_gathered_in_the_order_of_steps_and_without_bad_figures() -> None:
-    rows = [
+    rows: list[dict[str, float | None]] = [
         {"step": 2, "train_loss": 1.0, "learning_rate": 1e-4},
         {"step": 1, "train_loss": 2.0, "valid_loss": 2.5},
         {"step": 3, "train_loss": math.nan, "valid_loss": None},

@@ -193,9 +193,7 @@ toy_provider.submit(toy, "job-1", **extra)
 
 
 def _launch_and_die(toy: ToyProvider, where: str) -> None:
-    script = LAUNCHER.format(
-        tests=str(Path(__file__).parent), where=where, home=str(toy.home)
-    )
+    script = LAUNCHER.format(tests=str(Path(__file__).parent), where=where, home=str(toy.home))
     died = subprocess.run(
         [sys.executable, "-c", script],
         env=dict(toy.worker_environment()),

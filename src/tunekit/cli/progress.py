@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from tunekit.cli.words import figure, middle, span, status_text
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tunekit.providers.base import JobEvent, JobSnapshot
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+BAR_WIDTH = 78
 
 
 def sparkline(values: Iterable[float | None], width: int = 24) -> str:
@@ -161,7 +161,8 @@ class Progress:
     def __rich__(self) -> Group:
         """The live display: three lines of at most 80 columns."""
         title = Text.assemble((middle(self.name, 32), "bold"), "  ")
-        bar = ProgressBar(total=1.0, completed=self.fraction or 0.0, width=78)
+        done = round((self.fraction or 0.0) * BAR_WIDTH)
+        bar = Text.assemble(("━" * done, "green"), ("━" * (BAR_WIDTH - done), "bright_black"))
         return Group(title + self.headline(), bar, self.figures())
 
 

@@ -300,34 +300,33 @@ class Session:
         def start() -> DeploymentSnapshot:
             chosen = name or self._deployment_name(model)
             now = self.clock.now()
-            known = {line.name for line in self.ledger.deployments(self.provider.account)}
-            self.ledger.add_deployment(
-                KnownDeployment(
-                    account=self.provider.account,
-                    name=chosen,
-                    provider=self.provider.name,
-                    profile=self.profile.name,
-                    settings=public_settings(self.provider.settings),
-                    model=model,
-                    created_at=now,
-                    expires_at=None if ttl is None else now + timedelta(seconds=ttl),
-                )
+            line = KnownDeployment(
+                account=self.provider.account,
+                name=chosen,
+                provider=self.provider.name,
+                profile=self.profile.name,
+                settings=public_settings(self.provider.settings),
+                model=model,
+                created_at=now,
+                expires_at=None if ttl is None else now + timedelta(seconds=ttl),
             )
+            is_new = self.ledger.note_deployment(line)
             try:
                 started = provider.deploy(model, name=chosen, ttl=ttl, options=options)
+            except UnclearReplyError:
+                raise  # it may stand
+            except (ProviderError, UnsupportedError):
+                if is_new:
+                    self.ledger.forget_deployment(self.provider.account, chosen)
+                raise
             if started.model.id != model.id:
                 raise ConflictError(
                     f"Deployment {chosen!r} already serves another model, {started.model.id!r}.",
                     provider=self.provider.name,
                     next_step="Choose another `name`, or delete that deployment first.",
                 )
+            self.ledger.add_deployment(line)
             return started
-            except UnclearReplyError:
-                raise  # it may stand
-            except (ProviderError, UnsupportedError):
-                if chosen not in known:
-                    self.ledger.forget_deployment(self.provider.account, chosen)
-                raise
 
         # Starting is idempotent by name, so an unclear answer is settled by asking again.
         return retried(start, self.clock, WAITS, atomic=True)
