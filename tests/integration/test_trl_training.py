@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.tiny_model import make_model
 from trl_world import (
     make_provider,
     metrics_of,
@@ -27,6 +26,7 @@ from trl_world import (
     wait_for,
 )
 
+from helpers.tiny_model import make_model
 from tunekit.data import Dataset
 from tunekit.errors import ConfigError, CorruptModelError, NotFoundError
 from tunekit.providers.base import JobSnapshot, JobStatus, ModelRef

@@ -161,8 +161,12 @@ def test_ids_are_never_broken(world: World) -> None:
     assert long in done.stderr
 
 
-def test_quickstart_is_listed_without_being_loaded(world: World) -> None:
+def test_a_command_that_lives_elsewhere_has_its_own_options(world: World) -> None:
     assert "quickstart" in world.call("--help").stdout
+    shown = world.call("quickstart", "--help")
+    assert shown.exit_code == 0
+    assert "--profile" in shown.stdout
+    assert world.call("quickstart", "--no-such-option").exit_code == Exit.USAGE
 
 
 def test_output_goes_on_where_the_terminal_knows_only_ascii(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from helpers.tiny_model import MARKED, PLAIN, UNSTABLE, make_tokenizer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.tiny_model import MARKED, PLAIN, UNSTABLE, make_tokenizer
 from tunekit.providers.trl.masks import (
     Encoded,
     MaskError,
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.torch
 
 # Without the special tokens' own spelling, which would be read as special tokens.
 texts = st.text(
-    alphabet=st.characters(exclude_characters="<|>", exclude_categories=("Cs",)), max_size=12
+    alphabet=st.characters(exclude_characters="<|>", exclude_categories=["Cs"]), max_size=12
 )
 answers = texts.filter(lambda text: text.strip() == text and text != "")
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tunekit.cli import doctor, endpoints, exits, jobs, launch
-from tunekit.cli.shell import Shared, Shell, ending_well
+
+HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="tunekit",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
     epilog=exits.epilog(),
 )
 
@@ -48,7 +47,7 @@ _LATER = {
         "Train, deploy and talk to a small model, here and now.",
     ),
 }
-"""Commands that live elsewhere: where, and their line in `--help`. Loaded when they are called."""
+"""Commands that live elsewhere, made with `shell.command`, and their line in `--help`."""
 
 
 def _register_later(name: str, target: str, summary: str) -> None:
@@ -56,8 +55,10 @@ def _register_later(name: str, target: str, summary: str) -> None:
 
     def stub(ctx: typer.Context) -> None:
         module, _, attribute = target.partition(":")
-        inner = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        inner.command(name)(_guarded(getattr(importlib.import_module(module), attribute)))
+        inner = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_NAMES
+        )
+        inner.command(name)(getattr(importlib.import_module(module), attribute))
         run = typer.main.get_command(inner)
         run.main(args=ctx.args, prog_name=f"tunekit {name}", standalone_mode=True)
 
@@ -68,20 +69,6 @@ def _register_later(name: str, target: str, summary: str) -> None:
         add_help_option=False,
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     )(stub)
-
-
-def _guarded(func: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command that brings its own options end like all others."""
-    if hasattr(func, "__signature__"):  # made by `shell.command`, which has seen to it
-        return func
-
-    @functools.wraps(func)
-    def body(*args: Any, **values: Any) -> Any:
-        shared = Shared(as_json=bool(values.get("as_json")), debug=bool(values.get("debug")))
-        with ending_well(Shell(shared)):
-            return func(*args, **values)
-
-    return body
 
 
 for _name, (_target, _summary) in _LATER.items():

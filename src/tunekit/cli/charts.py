@@ -21,6 +21,7 @@ _CURVES = (
         ("valid_mean_token_accuracy", "full_valid_mean_token_accuracy", "valid_accuracy"),
     ),
 )
+_AXES = {"rate": "learning rate", "accuracy": "token accuracy"}
 # Dots of a braille cell, two columns of four, as bits of its code point.
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
@@ -132,6 +133,7 @@ def picture(found: Sequence[Curve], out: Path, *, title: str, model: str) -> Non
         axis.grid(alpha=0.3)
         if len(members) > 1:
             axis.legend()
+    figure_.align_ylabels()
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     try:
@@ -147,5 +149,5 @@ def _panels(found: Sequence[Curve]) -> list[tuple[str, list[Curve]]]:
     kinds: dict[str, list[Curve]] = {}
     for curve in found:
         kind = next(word for word in ("loss", "rate", "accuracy") if word in curve.label)
-        kinds.setdefault({"rate": "learning rate"}.get(kind, kind), []).append(curve)
+        kinds.setdefault(_AXES.get(kind, kind), []).append(curve)
     return list(kinds.items())

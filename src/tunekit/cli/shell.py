@@ -115,6 +115,8 @@ class Shell:
         err: Stderr.
         tell: Where messages for people go: stdout, or stderr with `--json`.
         way_back: What an interrupted command says about the thing that goes on.
+        default_provider: What to connect to where neither profile nor provider was named; None
+            means the default profile.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -122,6 +124,7 @@ class Shell:
         self.out, self.err = consoles()
         self.tell = self.err if shared.as_json else self.out
         self.way_back: Callable[[], list[str]] | None = None
+        self.default_provider: str | None = None
 
     @property
     def as_json(self) -> bool:
@@ -148,9 +151,10 @@ class Shell:
                 next_step="Give one of `--profile` and `--provider`.",
             )
         settings = parse_assignments(self.shared.settings, "--set", scalars=False)
+        fallback = None if self.shared.profile else self.default_provider
         return connect(
             self.shared.profile,
-            provider=self.shared.provider,
+            provider=self.shared.provider or fallback,
             config=self.config,
             **settings,
         )

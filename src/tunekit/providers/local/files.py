@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,9 @@ LINE_KEY = "_line"
 
 CHUNK = 1 << 20
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The error numbers by which a system says that no more can be written."""
+
 
 def write_rows(dataset: Dataset, to: Path) -> PreparedFile:
     """Write a dataset as the JSONL that workers read; streams, and appears whole or not at all.
@@ -42,9 +46,14 @@ def write_rows(dataset: Dataset, to: Path) -> PreparedFile:
                 size += len(line)
                 file.write(line)
         os.replace(temporary, to)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise DiskSpaceError(
+                f"{str(to)!r} could not be written: {error.strerror}.",
+                next_step="Free some space, or set `TUNEKIT_HOME` to another disk.",
+            ) from error
         raise
     return PreparedFile(path=to, rows=rows, bytes=size, sha256=digest.hexdigest())
 

@@ -14,9 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import field_validator
 from typing_extensions import override
 
-from tunekit.errors import ConflictError, NotFoundError, UnsupportedError
+from tunekit.errors import (
+    ConflictError,
+    DiskSpaceError,
+    LocalRunError,
+    NotFoundError,
+    UnsupportedError,
+)
 from tunekit.providers.base import (
     Checkpoint,
     FileRef,
@@ -33,7 +40,7 @@ from tunekit.providers.base import (
     SupportsPause,
 )
 from tunekit.providers.local.checkpoints import complete_checkpoints
-from tunekit.providers.local.files import FileStore, write_rows
+from tunekit.providers.local.files import FULL, FileStore, write_rows
 from tunekit.providers.local.rundir import FORMAT, RunDir
 from tunekit.providers.local.snapshots import checkpoint_of, event_of, snapshot_of
 from tunekit.providers.local.statefile import PRIVATE_DIR, make_private_dir, write_json
@@ -56,6 +63,11 @@ class LocalSettings(ProviderSettings):
 
     runs_dir: Path | None = None
     python: Path = Path(sys.executable)
+
+    @field_validator("python", "runs_dir")
+    @classmethod
+    def _expand_home(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser()
 
 
 class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
@@ -80,7 +92,7 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
     def runs(self) -> Path:
         """The folder of all run directories, absolute."""
         chosen = self.settings.runs_dir
-        return (self.home / "runs" if chosen is None else chosen.expanduser()).absolute()
+        return (self.home / "runs" if chosen is None else chosen).absolute()
 
     @property
     @override
@@ -133,7 +145,14 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
                 provider=self.name,
                 next_step="Use another tag, or another `runs_dir`.",
             )
-        return snapshot_of(self.supervisor.start(run))
+        try:
+            return snapshot_of(self.supervisor.start(run))
+        except OSError as error:
+            raise LocalRunError(
+                f"The worker of job {tag!r} could not be started: {error.strerror or error}"
+                f" ({error.filename!r}).",
+                next_step="Set `python` in the profile to an interpreter that exists.",
+            ) from error
 
     def _private_runs(self) -> Path:
         if sys.platform == "win32":
@@ -141,7 +160,13 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
                 "Local jobs need process groups and file locks of POSIX.",
                 next_step="Run tunekit under Linux, macOS or WSL.",
             )
-        return make_private_dir(self.runs)
+        try:
+            return make_private_dir(self.runs)
+        except OSError as error:
+            raise LocalRunError(
+                f"The folder {str(self.runs)!r} cannot be made: {error.strerror or error}.",
+                next_step="Set `runs_dir` to a folder that you may write to.",
+            ) from error
 
     def _build(
         self, run: RunDir, asked: Mapping[str, Any], train: FileRef, validation: FileRef | None
@@ -163,6 +188,13 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
             except OSError:
                 if not run.exists:  # else somebody was faster, with the same request
                     raise
+        except OSError as error:
+            what = DiskSpaceError if error.errno in FULL else LocalRunError
+            raise what(
+                f"The run directory {str(run.path)!r} could not be made:"
+                f" {error.strerror or error}.",
+                next_step="Free some space, or set `runs_dir` to another disk.",
+            ) from error
         finally:
             with suppress(FileNotFoundError):
                 shutil.rmtree(temporary.path)

@@ -80,15 +80,15 @@ class RunDir:
 
     def status(self) -> dict[str, Any]:
         """What the worker last said; empty when it never said anything."""
-        return read_json(self.status_file) or {}
+        return _read(self.status_file)
 
     def launch(self) -> dict[str, Any]:
         """The last attempt at a worker; empty when there was none."""
-        return read_json(self.launch_file) or {}
+        return _read(self.launch_file)
 
     def request(self) -> str | None:
         """`cancel`, `pause`, or None when nothing was asked for."""
-        action = (read_json(self.request_file) or {}).get("action")
+        action = _read(self.request_file).get("action")
         return action if isinstance(action, str) else None
 
     def events(self, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -101,6 +101,14 @@ class RunDir:
         attempt = launch.get("attempt", 1)
         source = status if status.get("attempt") == attempt else launch
         return ProcessIdentity.from_json(source.get("worker"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a small file; empty when it is missing, or a power cut left it without its content."""
+    try:
+        return read_json(path) or {}
+    except ValueError:
+        return {}
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from tunekit.providers.local.server_request import (
     read_chat,
     read_messages,
 )
+from tunekit.providers.local.server_tools import split_calls
 
 if TYPE_CHECKING:
     from tunekit.providers.local.server_batch import Piece, SequenceRun
@@ -152,13 +153,13 @@ class Handler(BaseHTTPRequestHandler):
             if request.stream:
                 self._stream(request, runs)
             else:
-                self._answer(runs)
+                self._answer(request, runs)
         except BaseException:
             for run in runs:
                 run.cancelled = True
             raise
 
-    def _answer(self, runs: list[SequenceRun]) -> None:
+    def _answer(self, request: ChatRequest, runs: list[SequenceRun]) -> None:
         choices = []
         for index, run in enumerate(runs):
             text, last = "", None
@@ -167,12 +168,16 @@ class Handler(BaseHTTPRequestHandler):
             if last is None or last.fault is not None:
                 self._fault(500, f"Generation failed: {last and last.fault}", code="server_error")
                 return
+            content, calls = split_calls(text) if request.tools else (text, [])
+            message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+            if calls:
+                message["tool_calls"] = calls
             choices.append(
                 {
                     "index": index,
-                    "message": {"role": "assistant", "content": text, "refusal": None},
+                    "message": message,
                     "logprobs": None,
-                    "finish_reason": last.finish_reason,
+                    "finish_reason": "tool_calls" if calls else last.finish_reason,
                 }
             )
         head = self._head("chat.completion")
@@ -189,20 +194,33 @@ class Handler(BaseHTTPRequestHandler):
             head["usage"] = None
         for index, run in enumerate(runs):
             self._event(head, index, {"role": "assistant", "content": ""})
+            held = ""
             for piece in self._pieces(run):
                 if piece.fault is not None:
                     fault = {"message": f"Generation failed: {piece.fault}", "type": "server_error"}
                     self._chunk({"error": {**fault, "param": None, "code": "server_error"}})
                     self._end_chunks()
                     return
-                if piece.text:
+                if request.tools:  # only the whole text shows whether it is a call
+                    held += piece.text
+                elif piece.text:
                     self._event(head, index, {"content": piece.text})
                 if piece.is_last:
-                    self._event(head, index, {}, piece.finish_reason)
+                    self._close(head, index, held, piece.finish_reason)
         if request.include_usage:
             self._chunk({**head, "choices": [], "usage": _usage(runs)})
         self._write_chunk(b"data: [DONE]\n\n")
         self._end_chunks()
+
+    def _close(self, head: dict[str, Any], index: int, held: str, reason: str | None) -> None:
+        """Send what was held back, and why the choice ended."""
+        content, calls = split_calls(held)
+        if content:
+            self._event(head, index, {"content": content})
+        if calls:
+            delta = [{"index": place, **call} for place, call in enumerate(calls)]
+            self._event(head, index, {"tool_calls": delta})
+        self._event(head, index, {}, "tool_calls" if calls else reason)
 
     def _pieces(self, run: SequenceRun) -> Iterator[Piece]:
         """News of a sequence up to its last.

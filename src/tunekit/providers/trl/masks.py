@@ -169,9 +169,10 @@ class RowEncoder:
                 raise MaskError(
                     "template-not-stable",
                     "The model's chat template writes a message differently depending on what"
-                    " follows it, so what the model will say cannot be told from the rest for"
-                    f" messages[{index}]. Set `options.trl.chat_template` to a template with"
-                    " {% generation %} markers, or cut the row after that message.",
+                    " follows it (or a token spans the border), so what the model will say cannot"
+                    f" be told from the rest for messages[{index}]. Give that message weight 0, cut"
+                    " the row after it, or set `options.trl.chat_template` to a template with"
+                    " {% generation %} markers.",
                     path=f"messages[{index}]",
                 )
             mask[len(before) : len(through)] = [1] * (len(through) - len(before))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunekit.problems import Problem, Severity
+from tunekit.providers.local.statefile import read_json
 from tunekit.providers.trl.faults import TrainingFault
 from tunekit.providers.trl.masks import RowEncoder
 from tunekit.providers.trl.modelfiles import adapter_base, check_local_model, is_adapter
@@ -64,7 +66,7 @@ def check_place(
     spec: FineTuneSpec, options: TrlOptions, settings: TrlSettings
 ) -> Iterator[Problem]:
     """Whether interpreter, packages, model and template are there."""
-    if not settings.python.exists():
+    if shutil.which(settings.python) is None:
         yield Problem(
             code="no-interpreter",
             message=f"There is no interpreter {str(settings.python)!r}.",
@@ -124,13 +126,12 @@ def local_tokenizer(spec: FineTuneSpec, options: TrlOptions, settings: TrlSettin
 
 def local_config(spec: FineTuneSpec) -> tuple[dict[str, Any], Path] | None:
     """`config.json` of the base and the folder it lies in, if they are on this machine."""
-    from tunekit.providers.local.statefile import read_json
-
     folder = Path(spec.model).expanduser()
     if folder.is_dir() and is_adapter(folder):
         folder = Path(adapter_base(folder))
     if not folder.is_dir():
-        cached = _cached(str(folder) if is_adapter(folder) else spec.model, spec)
+        name = str(folder) if Path(spec.model).expanduser().is_dir() else spec.model
+        cached = _cached(name, spec)
         if cached is None:
             return None
         folder = cached
