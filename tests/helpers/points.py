@@ -71,10 +71,11 @@ class Points:
         self.passed.append(name)
         if mine and self.when == "before":
             self.act()
-        done = work()
-        if mine and self.when == "after":
-            self.act()
-        return done
+        try:
+            return work()
+        finally:
+            if mine and self.when == "after":
+                self.act()
 
 
 WATCHED_PROVIDER = ("prepare", "upload", "submit", "find", "fetch")

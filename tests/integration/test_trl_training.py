@@ -378,6 +378,7 @@ def test_an_interpreter_without_the_packages_says_how_to_install_them(
 # What can be done with a model --------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")  # peft 0.21
 def test_a_merged_adapter_answers_like_the_adapter(trl: TrlProvider, lora_job: JobSnapshot) -> None:
     import torch
     from peft import AutoPeftModelForCausalLM

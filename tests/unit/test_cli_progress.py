@@ -174,7 +174,8 @@ def test_figures_are_short(value: float | None, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(-3, "0 s"), (59.9, "59 s"), (60, "1 min"), (7200, "2 h"), (1e6, "11 d")]
+    ("seconds", "said"),
+    [(-3, "0 s"), (59.4, "59 s"), (59.9, "1 min"), (3599, "1 h"), (1e6, "12 d")],
 )
 def test_spans_have_one_unit(seconds: float, said: str) -> None:
     assert span(seconds) == said

@@ -25,7 +25,7 @@ from toy_provider import (
 )
 
 from tunekit.errors import ConflictError, NotFoundError
-from tunekit.providers.base import JobStatus
+from tunekit.providers.base import JobEvent, JobStatus
 from tunekit.providers.local.process import ProcessIdentity
 from tunekit.providers.local.rundir import RunDir, take_lock
 from tunekit.providers.local.statefile import read_json, write_json
@@ -413,7 +413,8 @@ def test_events_come_in_pages(toy: ToyProvider, monkeypatch: pytest.MonkeyPatch)
     wait_for(toy, "job-1", "succeeded")
     whole = toy.list_events("job-1").data
     monkeypatch.setattr(ToyProvider, "events_per_page", 4)
-    seen, cursor, more = [], None, True
+    seen: list[JobEvent] = []
+    cursor, more = None, True
     while more:
         page = toy.list_events("job-1", cursor)
         assert len(page.data) <= 4
@@ -439,7 +440,8 @@ def test_a_line_torn_by_a_crash_costs_no_other_event(toy: ToyProvider) -> None:
 def test_jobs_are_listed_newest_first_in_pages(toy: ToyProvider) -> None:
     for number in range(5):
         submit(toy, f"job-{number}", steps=1)
-    seen, cursor, more = [], None, True
+    seen: list[str] = []
+    cursor, more = None, True
     while more:
         page = toy.list_jobs(cursor, limit=2)
         seen += [job.id for job in page.data]

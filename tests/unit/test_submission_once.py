@@ -140,21 +140,6 @@ def new_world() -> Iterator[Callable[[str], World]]:
 NewWorld = Callable[..., World]
 
 
-def commands_in(world: World) -> int:
-    """How many commands the plan has in this world when nobody leaves it, errors included."""
-    provider, ledger = world.handles()
-    plan = submit(LAUNCH, provider, ledger, world.clock, preflight=lambda: None)
-    for number in range(1000):
-        with suppress(ProviderError):
-            try:
-                drive(plan, world.clock, leave=(number, "after"))
-            except Abandoned:
-                world = World(world.home.with_name(f"{world.home.name}-{number}"))
-                continue
-        return number
-    raise AssertionError("the plan does not end")
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_launch_that_was_left_at_any_step_comes_to_one_job(

@@ -33,10 +33,11 @@ def status_text(status: str) -> Text:
 
 def span(seconds: float) -> str:
     """A length of time in one unit, for narrow columns: `45 s`, `12 min`, `3 h`, `9 d`."""
-    for unit, size, upto in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 172800)):
-        if seconds < upto:
-            return f"{max(0, int(seconds // size))} {unit}"
-    return f"{int(seconds // 86400)} d"
+    for unit, size, below in (("s", 1, 60), ("min", 60, 60), ("h", 3600, 48)):
+        count = max(0, round(seconds / size))
+        if count < below:
+            return f"{count} {unit}"
+    return f"{round(seconds / 86400)} d"
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

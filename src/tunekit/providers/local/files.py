@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunekit.errors import DiskSpaceError, NotFoundError
+from tunekit.errors import DiskSpaceError, LocalRunError, NotFoundError
 from tunekit.providers.base import FileRef, PreparedFile, Progress, Stop
 from tunekit.providers.local.statefile import PRIVATE_FILE, make_private_dir
 
@@ -83,8 +83,11 @@ class FileStore:
             try:
                 _copy(file, temporary, progress=progress, stop=stop)
                 os.replace(temporary, target)
+            except InterruptedError:
+                raise  # the caller asked for it
             except OSError as error:
-                raise DiskSpaceError(
+                what = DiskSpaceError if error.errno in FULL else LocalRunError
+                raise what(
                     f"The data file {str(file.path)!r} could not be stored in"
                     f" {str(self.folder)!r}: {error.strerror or error}.",
                     next_step="Free some space, or set `runs_dir` to another disk.",
@@ -127,4 +130,7 @@ def _copy(file: PreparedFile, to: Path, *, progress: Progress, stop: Stop) -> No
         target.flush()
         os.fsync(target.fileno())
     if digest.hexdigest() != file.sha256:
-        raise OSError(f"{file.path} has changed since it was prepared")
+        raise LocalRunError(
+            f"The data file {str(file.path)!r} has changed since it was prepared.",
+            next_step="Launch again.",
+        )

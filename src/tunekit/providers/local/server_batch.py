@@ -26,6 +26,7 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from tunekit.providers.local.server_text import TextStream
 
 GATHER_SECONDS = 0.004
+PATIENCE = 4.0
 MAX_BATCH_TOKENS = 32768
 
 FinishReason = Literal["stop", "length"]
@@ -199,18 +200,25 @@ class _Shaper(LogitsProcessor):  # type: ignore[misc,unused-ignore]
 
 
 class _Listener(StoppingCriteria):  # type: ignore[misc,unused-ignore]
-    """Hands every new token to its sequence, and leaves the batch when that pays."""
+    """Hands every new token to its sequence, and leaves the batch when that pays.
 
-    def __init__(self, runs: Sequence[SequenceRun], leave: Callable[[int, int], bool]) -> None:
+    Leaving costs reading all prompts again, which took as long as the first token did. So a batch
+    that newcomers wait for is left once it has run `PATIENCE` times as long as that.
+    """
+
+    def __init__(self, runs: Sequence[SequenceRun], wanted: Callable[[int], bool]) -> None:
         self._runs = runs
-        self._leave = leave
-        self._steps = 0
+        self._wanted = wanted
+        self._begin = time.monotonic()
+        self._until: float | None = None
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        self._steps += 1
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + PATIENCE * (now - self._begin)
         tokens = input_ids[:, -1].tolist()
         ended = [run.take(token) for run, token in zip(self._runs, tokens, strict=True)]
-        if self._leave(self._steps, ended.count(False)):
+        if now >= self._until and self._wanted(ended.count(False)):
             ended = [True] * len(ended)
         return torch.tensor(ended, device=input_ids.device)
 
@@ -274,11 +282,9 @@ class Batcher:
     def _run(self, runs: Sequence[SequenceRun]) -> None:
         rows = [run.ids for run in runs]
         longest = max(map(len, rows))
-        patience = max(8, longest // 8)
 
-        def leave(steps: int, unfinished: int) -> bool:
-            free = unfinished < self._max_batch
-            return len(runs) > 0 and free and steps >= patience and not self._waiting.empty()
+        def room_for_newcomers(unfinished: int) -> bool:
+            return unfinished < self._max_batch and not self._waiting.empty()
 
         device = self._model.device
         ids = [[self._pad] * (longest - len(row)) + row for row in rows]
@@ -292,5 +298,5 @@ class Batcher:
                     do_sample=False, max_new_tokens=most, pad_token_id=self._pad, use_cache=True
                 ),
                 logits_processor=[_Shaper(runs)],
-                stopping_criteria=[_Listener(runs, leave)],
+                stopping_criteria=[_Listener(runs, room_for_newcomers)],
             )

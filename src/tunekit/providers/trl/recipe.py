@@ -225,7 +225,7 @@ def weight_bytes(model: ModelShape, recipe: Recipe) -> int:
         return 16 * model.parameters
     bits: int = 32 if recipe["precision"] == "fp32" else 16
     if "quantization_bits" in recipe.choices:
-        bits = recipe["quantization_bits"] + 1
+        bits = int(recipe["quantization_bits"]) + 1
     adapter = adapter_parameters(model, int(recipe["lora_r"]))
     return model.parameters * bits // 8 + 16 * adapter
 
