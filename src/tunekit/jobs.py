@@ -69,8 +69,8 @@ class Job:
 
     def result(self, *, timeout: float | None = None) -> TunedModel:
         """Wait for the job and return its tuned model. Raises what `wait` raises."""
-        model = self._session.run(self._session.result(self.id, timeout))
-        return TunedModel(self._session, model)
+        self.wait(timeout=timeout)
+        return TunedModel(self._session, self._session.tuned_model(self.snapshot))
 
     def events(self, *, follow: bool = False, after: str | None = None) -> Iterator[JobEvent]:
         """The job's events, oldest first and each once.

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import openai
 import pytest
@@ -94,6 +95,13 @@ def test_deploy_returns_at_once_and_the_same_name_is_started_once(
     with pytest.raises(ConflictError, match="serves"):
         provider.deploy(other, name="soup", ttl=None, options={})
 
+    # To a provider of another name it is not there, but its name is taken.
+    stranger = Stranger(provider.home)
+    assert stranger.list_deployments() == ()
+    stranger.delete_deployment("soup")
+    with pytest.raises(ConflictError, match="belongs to provider 'trl'"):
+        stranger.ask(folder, "soup")
+
     # Another process sees it, and can end it.
     endpoint = provider.endpoint(ready)
     with elsewhere(
@@ -110,6 +118,10 @@ def test_deploy_returns_at_once_and_the_same_name_is_started_once(
     with pytest.raises(NotFoundError):
         provider.fetch_deployment("soup")
     provider.delete_deployment("soup")
+
+
+class Stranger(Server):
+    name: ClassVar[str] = "autotrain"
 
 
 def make_other_ref(folder: Path) -> ModelRef:
@@ -206,6 +218,42 @@ def test_a_signal_from_outside_ends_it_with_a_last_word(provider: Server, folder
     ended = provider.until("soup", DeploymentStatus.DELETED)
     assert ended.raw["reason"] == "terminated"
     assert eventually(lambda: not processes_of(directory(snapshot)))
+
+
+def test_a_host_that_does_not_react_is_killed_by_delete(
+    provider: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunekit.providers.local.serving._GRACE_SECONDS", 0.3)
+    snapshot = provider.ask(folder, "soup")
+    assert eventually(lambda: len(processes_of(directory(snapshot))) == 2)
+    for pid in processes_of(directory(snapshot)):
+        os.kill(pid, signal.SIGSTOP)
+    provider.delete_deployment("soup")
+    assert eventually(lambda: not processes_of(directory(snapshot)))
+    assert not directory(snapshot).exists()
+
+
+def test_a_directory_that_somebody_removes_ends_its_processes(
+    provider: Server, folder: Path
+) -> None:
+    snapshot = provider.ask(folder, "soup")
+    assert eventually(lambda: len(processes_of(directory(snapshot))) == 2)
+    directory(snapshot).rename(provider.home / "elsewhere")
+    assert eventually(lambda: not processes_of(directory(snapshot)))
+
+
+def test_a_hub_model_that_cannot_be_had_fails_with_the_reason(
+    provider: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    provider.deploy(
+        ModelRef(id="owner/no-such-model", provider="trl"), name="soup", ttl=None, options={}
+    )
+    assert eventually(lambda: provider.fetch_deployment("soup").status.is_terminal, patience=60)
+    error = provider.fetch_deployment("soup").error
+    assert error is not None
+    assert error.code == "model-load-failed"
+    assert "owner/no-such-model" in error.message
 
 
 def test_a_start_that_takes_too_long_is_given_up(provider: Server, folder: Path) -> None:

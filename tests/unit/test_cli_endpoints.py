@@ -150,6 +150,31 @@ def test_a_conversation_remembers_what_was_said_and_ends_with_the_input(world: W
     assert "".join(written).splitlines()[:2] == ["You said: One ", "You said: Two "]
 
 
+def test_chat_without_a_prompt_is_a_conversation(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunekit.cli.endpoints._somebody_is_here", lambda: True)
+    world.fake_call("deploy", "first", "--name", "mine")
+    done = world.fake_call("chat", "mine", stdin="One\nTwo\n")
+    assert "You said: One" in done.stdout
+    assert "You said: Two" in done.stdout
+    assert "Ctrl-D ends" in done.stderr
+    assert len(_requests(world)[-1]["messages"]) == 3
+    world.fake_call("chat", "mine", "--json", code=Exit.USAGE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "deleted"), [("y\n", 0, 1), ("n\n", 130, 0), ("", 130, 0)]
+)
+def test_a_model_is_deleted_only_when_the_answer_is_yes(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, deleted: int
+) -> None:
+    monkeypatch.setattr("tunekit.cli.endpoints._somebody_is_here", lambda: True)
+    done = world.fake_call("delete", "--model", "first", stdin=answer, code=code)
+    assert "'tuned-job-0'" in done.stderr
+    assert world.fake.calls["delete_model"] == deleted
+
+
 def test_delete_ends_a_deployment(world: World) -> None:
     world.fake_call("deploy", "first", "--name", "mine")
     assert "mine is deleted" in world.fake_call("delete", "mine").stdout

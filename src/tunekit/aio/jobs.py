@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from typing_extensions import override
@@ -42,27 +43,32 @@ class Job:
 
     async def watch(self, *, timeout: float | None = None) -> AsyncIterator[JobSnapshot]:  # noqa: ASYNC109 - as in the synchronous handle
         """Wait like `wait`, and give each snapshot on the way."""
-        async for snapshot in self._session.iterate(self._verbs.wait_job(self.id, timeout)):
-            self.snapshot = snapshot
-            yield snapshot
+        plan = self._verbs.wait_job(self.id, timeout)
+        async with aclosing(self._session.iterate(plan)) as snapshots:  # type: ignore[type-var]
+            async for snapshot in snapshots:
+                self.snapshot = snapshot
+                yield snapshot
 
     async def wait(self, *, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as above
         """Wait until the job has succeeded; a cancelled wait leaves the job running."""
-        self.snapshot = await self._session.run(self._verbs.wait_job(self.id, timeout))
+        async with aclosing(self.watch(timeout=timeout)) as snapshots:  # type: ignore[type-var]
+            async for _ in snapshots:
+                pass  # the last snapshot is what counts
         return self
 
     async def result(self, *, timeout: float | None = None) -> TunedModel:  # noqa: ASYNC109 - as above
         """Wait for the job and return its tuned model."""
-        model = await self._session.run(self._verbs.result(self.id, timeout))
-        return TunedModel(self._session, model)
+        await self.wait(timeout=timeout)
+        return TunedModel(self._session, self._verbs.tuned_model(self.snapshot))
 
     async def events(
         self, *, follow: bool = False, after: str | None = None
     ) -> AsyncIterator[JobEvent]:
         """The job's events, oldest first and each once."""
         plan = self._verbs.events(self.id, follow=follow, after=after)
-        async for event in self._session.iterate(plan):
-            yield event
+        async with aclosing(self._session.iterate(plan)) as found:  # type: ignore[type-var]
+            async for event in found:
+                yield event
 
     async def metrics(self) -> list[dict[str, Any]]:
         """One row of figures per metric event."""

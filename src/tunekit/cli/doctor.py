@@ -107,13 +107,17 @@ def _settings(found: dict[str, Any]) -> list[Text]:
         if title != "home":
             lines.append(Text(f"  {title}", style="bold"))
         rows: list[list[str | Text]] = [
-            [f"    {one['name']}", str(one["value"]), Text(one["source"], style="dim")]
+            [f"    {one['name']}", _shown(one["value"]), Text(one["source"], style="dim")]
             for one in settings
         ]
         if title == "home":
             rows = [["  home:", str(rows[0][1]), rows[0][2]]]
         lines += columns(rows)
     return lines
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _profiles(found: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunekit.cli.exits import Exit
 from tunekit.cli.shell import Shell, command, parse_assignments, public
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def chat(
     asked = {"temperature": temperature, "max_tokens": max_tokens}
     parameters: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     opening = [] if system is None else [{"role": "system", "content": system}]
-    if prompt is None and not sys.stdin.isatty():
+    if prompt is None and not _somebody_is_here():
         prompt = sys.stdin.read().strip()
         if not prompt:
             raise typer.BadParameter(
@@ -234,6 +235,11 @@ def chat(
         for piece in pieces:
             _write(piece)
         _write("\n")
+
+
+def _somebody_is_here() -> bool:
+    """Whether a person can answer."""
+    return sys.stdin.isatty()
 
 
 def _write(text: str) -> None:
@@ -316,15 +322,15 @@ def _confirm(shell: Shell, model_id: str) -> None:
 
     Raises:
         ConfigError: Nobody can answer.
-        typer.Abort: The answer was no.
+        typer.Exit: The answer was no.
     """
     from tunekit.errors import ConfigError
 
-    if not sys.stdin.isatty():
+    if not _somebody_is_here():
         raise ConfigError(
             f"Deleting model {model_id!r} cannot be undone, and nobody is here to confirm it.",
             next_step="Pass `--yes`.",
         )
     if not typer.confirm(f"Delete model {model_id!r} for good?", err=True):
         shell.warn("Nothing was deleted.")
-        raise typer.Abort
+        raise typer.Exit(Exit.INTERRUPTED)

@@ -176,6 +176,12 @@ def run(
     """Start a fine-tune, or come back to it.
 
     The same request, or the same `--run` name, is at most one job, however often it is run.
+
+    A job file is TOML with the fields of a spec: `model`, `suffix`, `seed`, and the tables
+    `method`, `adapter`, `metadata` and `options.<provider>`. Its table `data` names `train` and
+    either `validation` or a `split` such as 0.9, 0.1; paths start from the file's folder. A table
+    `data.columns` makes messages of columns, as in `user = "{question}"`. Options given here win
+    over the file.
     """
     from tunekit._text import parse_duration
     from tunekit.cli.failures import show_problems

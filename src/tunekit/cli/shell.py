@@ -247,6 +247,9 @@ def command(func: Callable[..., None]) -> Callable[..., None]:
 
     vars(body).pop("__wrapped__", None)  # or the type hints would be those of `func`
     body.__annotations__ = {p.name: p.annotation for p in parameters}
+    # Typer keeps the line breaks of all paragraphs but the first.
+    paragraphs = inspect.cleandoc(func.__doc__ or "").split("\n\n")
+    body.__doc__ = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return body
 

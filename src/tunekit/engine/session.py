@@ -206,9 +206,8 @@ class Session:
             timeout=timeout,
         )
 
-    def result(self, job_id: str, timeout: float | None) -> Plan[ModelRef]:
-        """Wait for the job and return its model."""
-        job = yield from self.wait_job(job_id, timeout)
+    def tuned_model(self, job: JobSnapshot) -> ModelRef:
+        """The model of a job that has succeeded."""
         if job.fine_tuned_model is None:
             raise JobFailedError(
                 f"Job {job.id!r} succeeded, but the provider names no tuned model.",

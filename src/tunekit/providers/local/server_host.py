@@ -174,6 +174,8 @@ class Host:
                 "deleted" if asked_for else "terminated",
                 "It was deleted." if asked_for else "Its host was told to end.",
             )
+        if not self.record.path.is_dir():
+            raise _End("deleted", "deleted", "Its directory was removed.")
         owner = self.record.owner()
         if owner is not None and not owner.alive:
             raise _End("deleted", "owner-gone", f"Its owner (process {owner.pid}) is gone.")
@@ -231,7 +233,8 @@ class Host:
         content: dict[str, Any] = {"reason": end.reason, "message": end.message}
         if end.status == "failed":
             content["log_tail"] = tail(self.record.log, LOG_LINES)
-        self.record.write_status(end.status, expires_at=self.expires_at, **content)
+        with contextlib.suppress(FileNotFoundError):  # somebody has removed the directory
+            self.record.write_status(end.status, expires_at=self.expires_at, **content)
 
     def _stop_server(self) -> None:
         if self.server is None:

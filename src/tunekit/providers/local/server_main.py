@@ -36,13 +36,13 @@ def _end_with_pipe() -> None:
     os._exit(1)
 
 
-def _explain(error: BaseException) -> tuple[str, str]:
+def _explain(error: BaseException, model: str) -> tuple[str, str]:
     kind = type(error).__name__
     if isinstance(error, MemoryError) or "OutOfMemory" in kind:
-        return "out-of-memory", f"There is not enough memory for the model: {error}"
+        return "out-of-memory", f"There is not enough memory for {model!r}: {error}"
     if isinstance(error, ImportError):
         return "missing-package", f"{sys.executable} lacks a package: {error}"
-    return "model-load-failed", f"The model cannot be loaded ({kind}): {error}"
+    return "model-load-failed", f"The model {model!r} cannot be loaded ({kind}): {error}"
 
 
 def serve(path: Path, descriptor: int) -> int:
@@ -73,7 +73,7 @@ def serve(path: Path, descriptor: int) -> int:
         model = load(asked)
     except Exception as error:
         traceback.print_exc()
-        record.write_fault(*_explain(error))
+        record.write_fault(*_explain(error, asked["source"]["model"]))
         return 1
     bound = socket.socket(fileno=descriptor)
     front = Front(bound, name=asked["name"], key=key.decode().strip(), model=model)
