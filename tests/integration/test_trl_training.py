@@ -361,6 +361,23 @@ def test_rows_that_cannot_be_used_are_named_by_the_worker(trl: TrlProvider, base
     assert "lines 4, 7 of the training data" in message
 
 
+def test_a_base_whose_weights_do_not_fit_its_configuration_is_refused(
+    trl: TrlProvider, base: Path, tmp_path: Path
+) -> None:
+    """Transformers would fill the missing tensors with noise and go on."""
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(base, broken)
+    tensors = load_file(broken / "model.safetensors")
+    del tensors["model.layers.1.mlp.up_proj.weight"]
+    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    submit(trl, "broken", spec_of(broken))
+    code, message = failed(trl, "broken")
+    assert code == "corrupt-base"
+    assert "model.layers.1.mlp.up_proj.weight" in message
+
+
 def test_an_interpreter_without_the_packages_says_how_to_install_them(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +390,28 @@ def test_an_interpreter_without_the_packages_says_how_to_install_them(
     assert code == "missing-packages"
     assert "pip install 'torch>=2.13'" in message
     assert "tunekit'" not in message
+
+
+# What TRL does with our rows -----------------------------------------------------------------------
+
+
+def test_rows_packed_into_one_sequence_do_not_see_each_other(base: Path) -> None:
+    """Torch's own attention keeps them apart by their positions; no flash-attn is needed."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    model = AutoModelForCausalLM.from_pretrained(base, attn_implementation="sdpa").eval()
+    one, two = [10, 11, 12, 13], [20, 21, 22, 23, 24]
+    packed = {"input_ids": one + two, "labels": one + two, "seq_lengths": [len(one), len(two)]}
+    batch = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)([packed])
+    batch.pop("labels")
+    with torch.no_grad():
+        together = model(**batch).logits[0]
+        alone = [model(torch.tensor([ids])).logits[0] for ids in (one, two)]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+    mixed = model(torch.tensor([one + two])).logits[0]
+    assert not torch.allclose(mixed[len(one) :], alone[1], atol=1e-3), "the test can tell"
 
 
 # What can be done with a model --------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_help_and_completion_load_nothing_heavy(
         "import sys\nsys.argv[0] = 'tunekit'\nfrom tunekit.cli import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
         "heavy = {'openai', 'torch', 'httpx2', 'sqlite3', 'matplotlib', 'datasets',"
-        " 'tunekit.client', 'tunekit.data', 'tunekit.spec', 'tunekit.quickstart'}\n"
+        " 'tunekit.client', 'tunekit.data', 'tunekit.spec', 'tunekit.quickstart.story'}\n"
         "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)\n"
     )
     done = subprocess.run(

@@ -209,3 +209,42 @@ def test_a_template_that_does_not_train_the_end_of_a_turn_is_noticed(marked: Row
         "{{- '<|end|>' }}{% endgeneration %}", "{% endgeneration %}{{- '<|end|>' }}"
     )
     assert not stop_token_is_trained(RowEncoder(make_tokenizer(early)), row)
+
+
+@given(messages=conversations())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_mask_is_the_one_that_transformers_finds_by_the_markers(
+    marked: RowEncoder, messages: list[dict[str, Any]]
+) -> None:
+    """An independent reading of the same markers; transformers knows no weights."""
+    turned = [{"role": m["role"], "content": m["content"]} for m in messages]
+    theirs = marked.tokenizer.apply_chat_template(
+        turned, return_dict=True, return_assistant_tokens_mask=True
+    )
+    ours = marked.encode({"messages": turned})
+    assert ours.input_ids == theirs["input_ids"]
+    assert ours.mask == theirs["assistant_masks"]
+
+
+LOOSE = (
+    "{% for m in messages %}{{ m['role'] + ':' + m['content'] + '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+)
+"""No special token stands between the header and the answer."""
+
+
+def test_a_token_that_spans_the_border_of_an_answer_is_not_guessed_about() -> None:
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "no"}]
+    apart = RowEncoder(make_tokenizer(LOOSE))
+    assert trained_text(apart, apart.encode({"messages": messages})) == "no\n"
+    merged = RowEncoder(make_tokenizer(LOOSE, merges=[(":", "n")]))
+    with pytest.raises(MaskError, match="a token spans the border") as caught:
+        merged.encode({"messages": messages})
+    assert caught.value.code == "template-not-stable"
+
+
+def test_a_completion_never_shares_a_token_with_its_prompt() -> None:
+    encoder = RowEncoder(make_tokenizer(None, merges=[("a", "b")]))
+    encoded = encoder.encode({"prompt": "xa", "completion": "by"})
+    assert trained_text(encoder, encoded) == "by<|end|>"
+    assert encoded.mask == [0, 0, 1, 1, 1]

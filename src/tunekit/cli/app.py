@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Annotated
 
 import typer
 
 from tunekit.cli import doctor, endpoints, exits, jobs, launch
+from tunekit.quickstart.command import quickstart
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
@@ -37,42 +37,10 @@ for body, panel in (
     (endpoints.deployments, SERVE),
     (endpoints.chat, SERVE),
     (endpoints.delete, SERVE),
+    (quickstart, MORE),
     (doctor.doctor, MORE),
 ):
     app.command(rich_help_panel=panel)(body)
-
-_LATER = {
-    "quickstart": (
-        "tunekit.quickstart.command:quickstart",
-        "Train, deploy and talk to a small model, here and now.",
-    ),
-}
-"""Commands that live elsewhere, made with `shell.command`, and their line in `--help`."""
-
-
-def _register_later(name: str, target: str, summary: str) -> None:
-    """Register a command whose module is imported when it runs, even for its own `--help`."""
-
-    def stub(ctx: typer.Context) -> None:
-        module, _, attribute = target.partition(":")
-        inner = typer.Typer(
-            add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_NAMES
-        )
-        inner.command(name)(getattr(importlib.import_module(module), attribute))
-        run = typer.main.get_command(inner)
-        run.main(args=ctx.args, prog_name=f"tunekit {name}", standalone_mode=True)
-
-    app.command(
-        name,
-        help=summary,
-        rich_help_panel=MORE,
-        add_help_option=False,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )(stub)
-
-
-for _name, (_target, _summary) in _LATER.items():
-    _register_later(_name, _target, _summary)
 
 
 def _show_version(wanted: bool) -> None:

@@ -13,7 +13,6 @@ from tunekit.cli.shell import Shell, command
 from tunekit.cli.words import columns, pairs
 
 if TYPE_CHECKING:
-    from tunekit.client import Client
     from tunekit.problems import Report
     from tunekit.providers.base import Estimate
     from tunekit.quickstart.scoring import Score
@@ -41,10 +40,11 @@ def quickstart(
     from tunekit.quickstart import story as telling
 
     started = time.monotonic()
+    shell.default_provider = "trl"
     _title(shell, 1, "Data", "recipe text -> JSON list of its generic ingredients")
     data = telling.make_data(folder.absolute(), test_rows=rows)
     story = telling.Story(
-        _client(shell), telling.make_spec(model), data, run or telling.new_run_name()
+        shell.client, telling.make_spec(model), data, run or telling.new_run_name()
     )
     example = data.test[0]["messages"]
     shell.say(
@@ -103,15 +103,6 @@ def quickstart(
                 "train_loss": [row["train_loss"] for row in job.metrics() if "train_loss" in row],
             }
         )
-
-
-def _client(shell: Shell) -> Client:
-    """The profile that was asked for; the local provider when none was."""
-    if shell.shared.profile is None and shell.shared.provider is None:
-        from tunekit.client import connect
-
-        shell.__dict__["client"] = connect(provider="trl", config=shell.config)
-    return shell.client
 
 
 def _title(shell: Shell, number: int, name: str, about: str) -> None:
@@ -240,9 +231,21 @@ def _show_places(
         Text("Next", style="bold"),
         f"  {shell.command_line('deploy', story.run, '--ttl', '1h')}",
         f"  {shell.command_line('plot', story.run)}",
-        "  The same script runs on Azure OpenAI when one word changes:",
-        Text('  tunekit.connect("laptop")  ->  tunekit.connect("prod")', style="cyan"),
+        *_other_provider(),
     )
+
+
+def _other_provider() -> list[str | Text]:
+    """The one word by which the same script runs on Azure, and whether it does already."""
+    from tunekit.providers.registry import available
+
+    lines: list[str | Text] = [
+        "  On Azure OpenAI the same script differs in one word, the profile:",
+        Text('  tunekit.connect("laptop")  ->  tunekit.connect("prod")', style="cyan"),
+    ]
+    if "azure" not in available():
+        lines.append(Text("  (no provider for Azure is installed here yet)", style="dim"))
+    return lines
 
 
 def _way_back(shell: Shell, run: str) -> list[str]:
