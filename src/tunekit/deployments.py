@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -100,39 +101,33 @@ class Deployment:
         Raises:
             ProviderError: The endpoint refused or could not be reached.
         """
-        import openai
-
-        try:
+        with self._translating():
             completion = self.client.chat.completions.create(
                 model=self.model_name,
                 messages=self._messages(prompt),
                 stream=False,
                 **parameters,
             )
-        except openai.OpenAIError as error:
-            raise self._translated(error) from error
         return ChatReply.of(completion)
 
     def stream(self, prompt: Prompt, **parameters: Any) -> Iterator[str]:
         """Ask once and give the pieces of text as they come. Arguments as for `chat`."""
-        import openai
-
-        try:
-            with self.client.chat.completions.create(
+        with (
+            self._translating(),
+            self.client.chat.completions.create(
                 model=self.model_name,
                 messages=self._messages(prompt),
                 stream=True,
                 **parameters,
-            ) as chunks:
-                yield from inference.texts(chunks)
-        except openai.OpenAIError as error:
-            raise self._translated(error) from error
+            ) as chunks,
+        ):
+            yield from inference.texts(chunks)
 
     def _messages(self, prompt: Prompt) -> Any:
         return inference.to_messages(prompt, self.model.system_prompt)
 
-    def _translated(self, error: Any) -> Exception:
-        return inference.translated(error, provider=self.snapshot.provider, deployment=self.name)
+    def _translating(self) -> AbstractContextManager[None]:
+        return inference.translating(provider=self.snapshot.provider, deployment=self.name)
 
     def check(self) -> DeploymentStatus:
         """Look at it again, ask it something, and return `ready` when it answers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -152,15 +153,24 @@ def probe(endpoint: Endpoint, *, provider: str, deployment: str) -> None:
     Raises:
         ProviderError: It was not answered.
     """
+    with (
+        openai_client(endpoint, max_retries=0, timeout=60) as client,
+        translating(provider=provider, deployment=deployment),
+    ):
+        client.chat.completions.create(
+            model=endpoint.model, messages=[{"role": "user", "content": "Hello"}], max_tokens=1
+        )
+
+
+@contextmanager
+def translating(*, provider: str, deployment: str) -> Iterator[None]:
+    """Turn what the `openai` client raises inside the block into our errors."""
     import openai
 
-    with openai_client(endpoint, max_retries=0, timeout=60) as client:
-        try:
-            client.chat.completions.create(
-                model=endpoint.model, messages=[{"role": "user", "content": "Hello"}], max_tokens=1
-            )
-        except openai.OpenAIError as error:
-            raise translated(error, provider=provider, deployment=deployment) from error
+    try:
+        yield
+    except openai.OpenAIError as error:
+        raise translated(error, provider=provider, deployment=deployment) from error
 
 
 def translated(error: openai.OpenAIError, *, provider: str, deployment: str) -> ProviderError:

@@ -13,9 +13,9 @@ import openai
 import pytest
 from serving_world import eventually
 
-from tunekit.providers.local.server_host import bind
-from tunekit.providers.local.server_http import Front
-from tunekit.providers.local.server_request import ChatRequest
+from tunekit.providers.local.server.api import Front
+from tunekit.providers.local.server.host import bind
+from tunekit.providers.local.server.request import ChatRequest
 
 MESSAGES: Any = [{"role": "user", "content": "hi"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "find", "parameters": {}}}]

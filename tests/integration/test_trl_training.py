@@ -392,7 +392,7 @@ def test_an_interpreter_without_the_packages_says_how_to_install_them(
     assert "tunekit'" not in message
 
 
-# What TRL does with our rows -----------------------------------------------------------------------
+# What TRL does with our rows ----------------------------------------------------------------------
 
 
 def test_rows_packed_into_one_sequence_do_not_see_each_other(base: Path) -> None:
@@ -407,7 +407,7 @@ def test_rows_packed_into_one_sequence_do_not_see_each_other(base: Path) -> None
     batch = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)([packed])
     batch.pop("labels")
     with torch.no_grad():
-        together = model(**batch).logits[0]
+        together = model(**batch, use_cache=False).logits[0]  # as the trainer calls it
         alone = [model(torch.tensor([ids])).logits[0] for ids in (one, two)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-5)
     mixed = model(torch.tensor([one + two])).logits[0]

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.torch
 
 torch = pytest.importorskip("torch")
 
-from tunekit.providers.local.server_batch import (  # noqa: E402 - torch must be there first
+from tunekit.providers.local.server.batch import (  # noqa: E402 - torch must be there first
     Batcher,
     Piece,
     SequenceRun,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tunekit.errors import ConfigError, CorruptModelError
-from tunekit.providers.local.server_folder import locate
+from tunekit.providers.local.server.folder import locate
 
 
 def write_weights(path: Path, *, cut: int = 0) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tunekit.providers.local.server_request import BadRequestError, read_chat
+from tunekit.providers.local.server.request import BadRequestError, read_chat
 
 MINIMAL: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 

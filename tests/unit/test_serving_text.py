@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunekit.providers.local.server_text import TextStream
+from tunekit.providers.local.server.text import TextStream
 
 
 def as_bytes(ids: list[int]) -> str:

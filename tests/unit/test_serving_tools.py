@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tunekit.providers.local.server_tools import split_calls
+from tunekit.providers.local.server.tools import split_calls
 
 
 def test_a_call_is_taken_out_of_the_text() -> None:

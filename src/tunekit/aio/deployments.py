@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
@@ -84,24 +85,18 @@ class Deployment:
 
     async def chat(self, prompt: Prompt, **parameters: Any) -> ChatReply:
         """Ask once."""
-        import openai
-
-        try:
+        with self._translating():
             completion = await self.async_client.chat.completions.create(
                 model=self.model_name,
                 messages=self._messages(prompt),
                 stream=False,
                 **parameters,
             )
-        except openai.OpenAIError as error:
-            raise self._translated(error) from error
         return ChatReply.of(completion)
 
     async def stream(self, prompt: Prompt, **parameters: Any) -> AsyncIterator[str]:
         """Ask once and give the pieces of text as they come."""
-        import openai
-
-        try:
+        with self._translating():
             chunks = await self.async_client.chat.completions.create(
                 model=self.model_name,
                 messages=self._messages(prompt),
@@ -111,14 +106,12 @@ class Deployment:
             async with chunks:
                 async for text in inference.async_texts(chunks):
                     yield text
-        except openai.OpenAIError as error:
-            raise self._translated(error) from error
 
     def _messages(self, prompt: Prompt) -> Any:
         return inference.to_messages(prompt, self.model.system_prompt)
 
-    def _translated(self, error: Any) -> Exception:
-        return inference.translated(error, provider=self.snapshot.provider, deployment=self.name)
+    def _translating(self) -> AbstractContextManager[None]:
+        return inference.translating(provider=self.snapshot.provider, deployment=self.name)
 
     async def check(self) -> DeploymentStatus:
         """Look at it again, ask it something, and return `ready` when it answers."""

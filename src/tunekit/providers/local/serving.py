@@ -1,6 +1,6 @@
 """Brings a local model up behind an OpenAI-compatible endpoint on loopback.
 
-A deployment is a directory (see `server_record`) with a detached host process that looks after one
+A deployment is a directory (see `server.record`) with a detached host process that looks after one
 server process. Nothing about it lives in this process: any other can list, use or delete it.
 """
 
@@ -33,10 +33,10 @@ from tunekit.errors import (
 )
 from tunekit.providers.base import SupportsDeployment
 from tunekit.providers.local.process import ProcessIdentity, spawn_detached
-from tunekit.providers.local.server_folder import locate
-from tunekit.providers.local.server_options import ServeOptions
-from tunekit.providers.local.server_port import require_free
-from tunekit.providers.local.server_record import Record, ask_for, lock_name, name_is_locked, now
+from tunekit.providers.local.server.folder import locate
+from tunekit.providers.local.server.options import ServeOptions
+from tunekit.providers.local.server.port import require_free
+from tunekit.providers.local.server.record import Record, ask_for, lock_name, name_is_locked, now
 from tunekit.providers.local.statefile import PRIVATE_DIR, make_private_dir, tail
 from tunekit.providers.snapshots import (
     DeploymentSnapshot,
@@ -258,7 +258,7 @@ class LocalDeployments(SupportsDeployment):
             draft.write_key(secrets.token_urlsafe(32))
             draft.write_status("creating")
             making.rename(record.path)
-            entry = Path(__file__).with_name("server_entry.py")
+            entry = Path(__file__).parent / "server" / "entry.py"
             spawned = spawn_detached(
                 [python, str(entry), "host", str(record.path)], log=record.log, cwd=record.path
             )

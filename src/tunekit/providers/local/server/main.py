@@ -16,7 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tunekit.providers.local.server_record import Record
+from tunekit.providers.local.server.record import Record
 
 _PR_SET_PDEATHSIG = 1
 
@@ -67,8 +67,8 @@ def serve(path: Path, descriptor: int) -> int:
         return 2
     started = time.monotonic()
     try:
-        from tunekit.providers.local.server_http import Front
-        from tunekit.providers.local.server_model import load
+        from tunekit.providers.local.server.api import Front
+        from tunekit.providers.local.server.model import load
 
         model = load(asked)
     except Exception as error:

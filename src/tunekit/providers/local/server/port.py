@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tunekit.errors import LocalRunError, PortInUseError
-from tunekit.providers.local.server_host import bind
+from tunekit.providers.local.server.host import bind
 
 _LISTEN = "0A"  # state of a listening socket in /proc/net/tcp; see proc_pid_net(5)
 

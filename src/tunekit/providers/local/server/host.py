@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tunekit.providers.local.process import ProcessIdentity
-from tunekit.providers.local.server_record import Record, try_lock
+from tunekit.providers.local.server.record import Record, try_lock
 from tunekit.providers.local.statefile import tail
 
 TICK = 0.1
@@ -138,7 +138,7 @@ class Host:
             self._key = key
             self.base_url = f"http://127.0.0.1:{self._port}/v1"
             self.record.write_status("creating", port=self._port)
-            entry = Path(__file__).with_name("server_entry.py")
+            entry = Path(__file__).with_name("entry.py")
             self.server = subprocess.Popen(  # noqa: S603 - our own script
                 [sys.executable, str(entry), "serve", str(self.record.path), str(bound.fileno())],
                 stdin=subprocess.PIPE,

@@ -14,8 +14,8 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tunekit.providers.local.server_batch import Batcher, SequenceRun, Settings
-from tunekit.providers.local.server_request import BadRequestError, ChatRequest
+from tunekit.providers.local.server.batch import Batcher, SequenceRun, Settings
+from tunekit.providers.local.server.request import BadRequestError, ChatRequest
 
 DEFAULT_MAX_TOKENS = 1024
 

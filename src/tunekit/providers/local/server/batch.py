@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
-from tunekit.providers.local.server_text import TextStream
+from tunekit.providers.local.server.text import TextStream
 
 GATHER_SECONDS = 0.004
 PATIENCE = 4.0

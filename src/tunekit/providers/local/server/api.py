@@ -20,18 +20,18 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from tunekit.providers.local.server_request import (
+from tunekit.providers.local.server.request import (
     BadRequestError,
     ChatRequest,
     check_model,
     read_chat,
     read_messages,
 )
-from tunekit.providers.local.server_tools import split_calls
+from tunekit.providers.local.server.tools import split_calls
 
 if TYPE_CHECKING:
-    from tunekit.providers.local.server_batch import Piece, SequenceRun
-    from tunekit.providers.local.server_model import ServedModel
+    from tunekit.providers.local.server.batch import Piece, SequenceRun
+    from tunekit.providers.local.server.model import ServedModel
 
 MAX_BODY = 32 * 1024 * 1024
 IDLE_SECONDS = 120
