@@ -18,8 +18,8 @@ from tunekit.testing import FakeProvider, VirtualClock
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep a developer's own tunekit settings and state out of the tests, and theirs out of ours."""
-    for name in os.environ:
+    """Keep a developer's own settings and state out of the tests, and the tests out of theirs."""
+    for name in list(os.environ):
         if name.startswith("TUNEKIT_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))

@@ -1,4 +1,4 @@
-"""The asynchronous mirror: the same names, awaited; loops without threads; cancelled without loss."""
+"""The asynchronous mirror: the same names, awaited, cheap, and cancelled without loss."""
 
 from __future__ import annotations
 

@@ -130,9 +130,9 @@ def test_a_job_succeeds_and_says_so(client: Client, spec: FineTuneSpec, train: D
     assert (job.status, job.run) == (JobStatus.QUEUED, "r")
     assert repr(job) == "<Job 'job-0' queued>"
     assert job.refresh() is job
-    assert job.status is JobStatus.RUNNING
+    assert job.snapshot.status is JobStatus.RUNNING
     assert job.wait() is job
-    assert job.status is JobStatus.SUCCEEDED
+    assert job.snapshot.status.value == "succeeded"
 
 
 def test_a_watch_gives_each_snapshot_and_keeps_the_last(

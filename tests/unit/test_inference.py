@@ -209,7 +209,7 @@ def test_a_stream_that_breaks_off_is_an_unclear_reply(
     unretried: Deployment, server: ChatServer, pieces: int
 ) -> None:
     server.break_stream = pieces
-    got = []
+    got: list[str] = []
     with pytest.raises(UnclearReplyError, match="could not be reached"):
         got.extend(unretried.stream(QUESTION))
     assert got == list(PIECES[: pieces - 1])
@@ -238,9 +238,7 @@ def test_a_proxy_is_asked_for_other_hosts(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
-    endpoint = Endpoint(
-        base_url="http://models.example/v1", model="m", api_key=SecretStr(KEY)
-    )
+    endpoint = Endpoint(base_url="http://models.example/v1", model="m", api_key=SecretStr(KEY))
     inference.probe(endpoint, provider="fake", deployment="d")
     assert server.headers[0]["host"] == "models.example"
 

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -241,6 +242,21 @@ sys.stdin.readline()
 for number in range(100):
     ledger.open_run(line(f"{sys.argv[3]}-{number}"))
 """
+
+
+def test_a_new_file_that_another_process_is_setting_up_is_waited_for(
+    ledger: Ledger, home: Path
+) -> None:
+    home.mkdir()
+    other = sqlite3.connect(ledger.path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses a change of journal at once while this stands
+    timer = threading.Timer(0.2, other.execute, ["COMMIT"])
+    timer.start()
+    try:
+        assert ledger.open_run(line()) == ledger.run("a", "r1")
+    finally:
+        timer.join()
+        other.close()
 
 
 def test_processes_that_write_at_once_lose_nothing(ledger: Ledger) -> None:

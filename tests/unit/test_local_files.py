@@ -135,6 +135,20 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert toy.find("job-1") is None
 
 
+def test_what_a_killed_launcher_left_half_made_is_cleared_away_later(tmp_path: Path) -> None:
+    toy = make(tmp_path / "home")
+    ref = upload(toy)
+    old, fresh = toy.runs / ".new-job-0-old", toy.runs / ".new-job-0-fresh"
+    for path in (old, fresh):
+        path.mkdir()
+        (path / "train.jsonl").touch()
+    os.utime(old, (1, 1))
+    toy.supervisor.command = lambda run: ["/bin/true"]
+    toy.submit(FineTuneSpec(model="toy"), ref, None, tag="job-1")
+    assert not old.exists()
+    assert fresh.exists(), "its launcher may still be at it"
+
+
 def test_a_status_file_that_a_power_cut_emptied_does_not_break_reading(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.status_file.write_bytes(b"")

@@ -7,9 +7,9 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,16 +95,34 @@ def test_the_same_tag_for_another_request_is_refused(toy: ToyProvider) -> None:
 def test_submits_from_many_threads_start_one_worker(toy: ToyProvider) -> None:
     ref = upload(toy)
     spec = spec_of(steps=4, seconds=0.05)
-    threads = [
-        threading.Thread(target=lambda: toy.submit(spec, ref, None, tag="job-1")) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda _: toy.submit(spec, ref, None, tag="job-1"), range(16)))
+    assert {job.id for job in jobs} == {"job-1"}
     wait_for(toy, "job-1", "succeeded")
     assert [step for step, _ in steps_of(toy, "job-1")] == [1, 2, 3, 4]
     assert [path.name for path in toy.runs.glob(".new-*")] == []
+
+
+def test_many_who_look_at_a_dead_worker_write_one_verdict(toy: ToyProvider) -> None:
+    submit(toy, "job-1", steps=1000, seconds=0.05)
+    until(lambda: steps_of(toy, "job-1"))
+    kill(toy, "job-1")
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda _: make(toy.home).fetch("job-1"), range(24)))
+    assert {job.status for job in jobs} <= {JobStatus.FAILED, JobStatus.RUNNING}
+    wait_for(toy, "job-1", "failed")
+    words = [event.data.get("status") for event in toy.list_events("job-1").data]
+    assert words.count("failed") == 1
+
+
+def test_many_who_resume_start_one_worker(toy: ToyProvider) -> None:
+    submit(toy, "job-1", steps=12, seconds=0.05)
+    toy.pause("job-1")
+    wait_for(toy, "job-1", "paused")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: make(toy.home).resume("job-1"), range(16)))
+    wait_for(toy, "job-1", "succeeded")
+    assert [step for step, _ in steps_of(toy, "job-1")] == list(range(1, 13))
 
 
 def test_a_second_worker_on_the_same_directory_goes_away_quietly(toy: ToyProvider) -> None:

@@ -13,7 +13,7 @@ def test_a_plan_gets_the_result_of_each_call_and_returns_its_own(clock: VirtualC
         first = yield Call(lambda: 20)
         yield Sleep(3)
         second = yield Call(lambda: 1)
-        return 2 * (first + second)
+        return int(2 * (first + second))
 
     assert run(plan(), clock) == 42
     assert clock.sleeps == [3]

@@ -176,9 +176,7 @@ def test_a_bad_option_names_its_path_and_the_nearest(answering: Answers, train: 
     spec = FineTuneSpec(model="m", options={"fake": {"pakcing": True}})
     (problem,) = preflight(answering(), spec, train).errors
     assert problem.path == "spec.options.fake.pakcing"
-    assert str(problem).endswith(
-        "Unknown setting 'pakcing'. Did you mean 'packing'? [bad-option]"
-    )
+    assert str(problem).endswith("Unknown setting 'pakcing'. Did you mean 'packing'? [bad-option]")
 
 
 def test_options_of_other_providers_are_left_alone(answering: Answers, train: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Deployments: one for a model, known in the ledger, ended with their block, up only when they answer."""
+"""One deployment for a model: known in the ledger, ended with their block, up once they answer."""
 
 from __future__ import annotations
 
@@ -196,9 +196,11 @@ def test_a_deployment_that_cannot_be_deleted_is_named_and_stays_in_the_ledger(
     client: Client, provider: FakeProvider, model: TunedModel
 ) -> None:
     provider.faults["delete_deployment"] = [AuthenticationError("expired")]
-    with pytest.raises(DeploymentError, match="'d' could not be deleted: expired") as caught:
-        with model.deploy(name="d", wait=False):
-            pass
+    with (
+        pytest.raises(DeploymentError, match="'d' could not be deleted: expired") as caught,
+        model.deploy(name="d", wait=False),
+    ):
+        pass
     assert "It may still cost money" in str(caught.value)
     assert caught.value.snapshot is not None
     assert names(client) == ["d"]
@@ -208,9 +210,11 @@ def test_a_failing_block_and_a_failing_delete_are_both_seen(
     provider: FakeProvider, model: TunedModel
 ) -> None:
     provider.faults["delete_deployment"] = [AuthenticationError("expired")]
-    with pytest.raises(DeploymentError, match="'d' could not be deleted") as caught:
-        with model.deploy(name="d", wait=False):
-            _ = 1 // 0
+    with (
+        pytest.raises(DeploymentError, match="'d' could not be deleted") as caught,
+        model.deploy(name="d", wait=False),
+    ):
+        _ = 1 // 0
     assert isinstance(caught.value.__context__, AuthenticationError)
     assert isinstance(caught.value.__context__.__context__, ZeroDivisionError)
 

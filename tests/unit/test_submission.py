@@ -233,13 +233,14 @@ def test_another_request_under_the_same_name_is_refused_with_what_differs(
 
 
 def test_a_conflict_is_found_before_preflight_and_also_while_the_run_is_open(
-    client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset, validation: Dataset
+    client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset
 ) -> None:
     provider.faults["submit"] = [InvalidRequestError("no")]
     with pytest.raises(InvalidRequestError):
         client.fine_tune(spec, train, run="r")
+    bad_data = Dataset.from_records([{"messages": []}])
     with pytest.raises(RunConflictError, match="`train`"):
-        client.fine_tune(spec, validation, run="r")
+        client.fine_tune(spec, bad_data, run="r")
 
 
 def test_the_default_name_comes_from_the_request(
@@ -417,7 +418,9 @@ def test_progress_and_stop_reach_the_upload(
     provider: FakeProvider, ledger: Ledger, clock: VirtualClock, spec: FineTuneSpec, train: Dataset
 ) -> None:
     seen: list[tuple[int, int]] = []
-    launch = submission.Submission(spec, train, progress=lambda done, total: seen.append((done, total)))
+    launch = submission.Submission(
+        spec, train, progress=lambda done, total: seen.append((done, total))
+    )
     run(submission.submit(launch, provider, ledger, clock, preflight=lambda: None), clock)
     assert seen
     assert seen[-1][0] == seen[-1][1] > 0

@@ -410,9 +410,7 @@ def test_a_provider_that_gives_an_event_twice_is_seen_through(
 def test_a_quiet_job_is_asked_less_and_less_often(home: Path, clock: VirtualClock) -> None:
     statuses = [*[JobStatus.RUNNING] * 12, JobStatus.SUCCEEDED]
     provider = Script(home, clock, statuses, [0])
-    messages(
-        waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock), clock
-    )
+    messages(waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock), clock)
     assert clock.sleeps[:-1] == sorted(clock.sleeps[:-1])
     assert max(clock.sleeps) == 30
     assert clock.sleeps[-1] == 2  # the last look

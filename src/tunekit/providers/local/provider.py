@@ -78,6 +78,9 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
     """
 
     poll: ClassVar[PollPolicy] = PollPolicy(initial=0.5, factor=1.5, maximum=5.0)
+    # Submitting a tag twice is harmless here: the directory is there or not, and of two workers
+    # one gets the lock. So one look settles an interrupted submission.
+    settle_delays: ClassVar[Sequence[float]] = ()
     events_per_page: ClassVar[int] = 1000
 
     settings: LocalSettings

@@ -309,4 +309,9 @@ def _signal_name(number: int) -> str:
 def stale_builds(runs: Path, *, older_than: float) -> list[Path]:
     """Half-made run directories that a killed launcher left, older than so many seconds."""
     limit = time.time() - older_than
-    return [path for path in runs.glob(".new-*") if path.stat().st_mtime < limit]
+    found = []
+    for path in runs.glob(".new-*"):
+        with contextlib.suppress(FileNotFoundError):  # its launcher has just renamed it
+            if path.stat().st_mtime < limit:
+                found.append(path)
+    return found

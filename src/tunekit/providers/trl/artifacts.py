@@ -29,7 +29,7 @@ from tunekit.providers.base import (
     SupportsArtifacts,
     SupportsModelDeletion,
 )
-from tunekit.providers.local.checkpoints import read_marker
+from tunekit.providers.local.checkpoints import complete_checkpoints, read_marker
 from tunekit.providers.local.rundir import RunDir, exclusive
 from tunekit.providers.local.statefile import read_json, write_json
 from tunekit.providers.trl.modelfiles import is_adapter
@@ -184,7 +184,9 @@ class ModelFolders(SupportsArtifacts, SupportsModelDeletion):
             status = read_json(run.status_file)
             if folder == run.model and status is not None and "model_deleted_at" not in status:
                 write_json(run.status_file, {**status, "model_deleted_at": time.time()})
-            doomed = [run.merged] if folder == run.merged else [run.model, run.merged, run.base]
+            doomed = [run.merged] if folder == run.merged else [run.model, run.merged]
+            if folder == run.model and not complete_checkpoints(run.checkpoints):
+                doomed.append(run.base)  # else the checkpoints' adapters still need it
             for path in doomed:
                 # Renamed first, so that no half of it ever looks like a model.
                 gone = run.path / f".deleted-{path.name}-{os.getpid()}"

@@ -126,10 +126,13 @@ class Inputs:
         self._check_disk(chosen)
         settings = chosen.to_json()
         self.reporter.note(settings=settings, total_steps=chosen["total_steps"])
-        listed = ", ".join(f"{name}={choice['value']}" for name, choice in settings.items())
+        kind = "an adapter" if chosen["adapter"] == "lora" else "all weights"
         self.reporter.message(
-            f"{len(self.train)} rows, {self.train.tokens} tokens, {self.train.trained_tokens} of"
-            f" them trained on. Settings: {listed}.",
+            f"Training {kind} on {len(self.train)} rows with {self.train.tokens} tokens,"
+            f" {self.train.trained_tokens} of them trained on: {chosen['n_epochs']} epochs of"
+            f" {chosen['steps_per_epoch']} updates, {chosen['batch_size']} rows each, learning rate"
+            f" {chosen['learning_rate']:g}, {chosen['precision']} on {chosen['device']}. Every"
+            " setting and its reason is in the data of this event.",
             data={"settings": settings, "rows": len(self.train), "tokens": self.train.tokens},
         )
         return chosen

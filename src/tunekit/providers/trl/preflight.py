@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunekit.errors import ConfigError
 from tunekit.problems import Problem, Severity
 from tunekit.providers.local.statefile import read_json
 from tunekit.providers.trl.faults import TrainingFault
@@ -119,9 +120,25 @@ def local_tokenizer(spec: FineTuneSpec, options: TrlOptions, settings: TrlSettin
     except (OSError, ValueError):
         return None
     if options.chat_template:
-        path = Path(options.chat_template).expanduser()
-        tokenizer.chat_template = path.read_text(encoding="utf-8")
+        tokenizer.chat_template = read_template(options.chat_template)
     return tokenizer
+
+
+def read_template(path: str | None) -> str | None:
+    """The text of a chat template file; None for none.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The chat template {path!r} cannot be read: {error.strerror or error}.",
+            next_step="Set `options.trl.chat_template` to a Jinja file that exists.",
+        ) from error
 
 
 def local_config(spec: FineTuneSpec) -> tuple[dict[str, Any], Path] | None:

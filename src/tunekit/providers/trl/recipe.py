@@ -223,10 +223,10 @@ def weight_bytes(model: ModelShape, recipe: Recipe) -> int:
     """Memory of weights, gradients and optimiser state; 16 bytes per trained 32-bit weight."""
     if recipe["adapter"] == "none":
         return 16 * model.parameters
-    bits: int = 32 if recipe["precision"] == "fp32" else 16
+    bits = 32 if recipe["precision"] == "fp32" else 16
     if "quantization_bits" in recipe.choices:
         bits = int(recipe["quantization_bits"]) + 1
-    adapter = adapter_parameters(model, int(recipe["lora_r"]))
+    adapter: int = adapter_parameters(model, int(recipe["lora_r"]))
     return model.parameters * bits // 8 + 16 * adapter
 
 
@@ -247,7 +247,8 @@ def disk_bytes(model: ModelShape, recipe: Recipe) -> int:
     """
     full = recipe["adapter"] == "none"
     trained = model.parameters if full else adapter_parameters(model, recipe["lora_r"])
-    return 4 * trained + 12 * trained * (recipe["save_total_limit"] + 1)
+    kept = int(recipe["save_total_limit"]) + 1
+    return 4 * trained + 12 * trained * kept
 
 
 def free_memory() -> int | None:

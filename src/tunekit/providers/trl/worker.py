@@ -46,9 +46,8 @@ from tunekit.providers.local.checkpoints import (  # noqa: E402
     sync_folder,
 )
 from tunekit.providers.local.reporter import Reporter  # noqa: E402
-from tunekit.providers.local.rundir import MODEL_MARKER, RunDir  # noqa: E402
-from tunekit.providers.local.statefile import read_json  # noqa: E402
-from tunekit.providers.trl import modelfiles, recipe  # noqa: E402
+from tunekit.providers.local.rundir import RunDir  # noqa: E402
+from tunekit.providers.trl import recipe  # noqa: E402
 from tunekit.providers.trl.faults import (  # noqa: E402
     NOT_FINITE,
     Stopped,
@@ -56,9 +55,11 @@ from tunekit.providers.trl.faults import (  # noqa: E402
     describe,
 )
 from tunekit.providers.trl.inputs import Inputs, base_record  # noqa: E402
+from tunekit.providers.trl.merging import merge  # noqa: E402
 from tunekit.providers.trl.progress import Meter  # noqa: E402
 from tunekit.providers.trl.requirements import check_packages  # noqa: E402
 from tunekit.providers.trl.rows import EncodedRows  # noqa: E402
+from tunekit.providers.trl.sft import lora_config, sft_arguments  # noqa: E402
 
 
 class Training:
@@ -155,7 +156,7 @@ class Training:
     def keep(self, trainer: Any, tokenizer: Any, step: int) -> None:
         """Make `model/` appear, whole."""
         temporary = self.run.path / f".model-{os.getpid()}"
-        trainer.model.save_pretrained(str(temporary), safe_serialization=True)
+        trainer.model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
         mark_complete(temporary, self.describe_model(tokenizer, step))
         sync_folder(temporary)
@@ -277,45 +278,6 @@ def _quantization(asked: dict[str, Any]) -> Any:
     )
 
 
-def _arguments(training: Training, chosen: recipe.Recipe) -> Any:
-    from trl import SFTConfig
-
-    evaluate = chosen["eval_steps"] is not None
-    return SFTConfig(
-        output_dir=str(training.run.checkpoints),
-        num_train_epochs=chosen["n_epochs"],
-        per_device_train_batch_size=chosen["per_device_batch_size"],
-        per_device_eval_batch_size=chosen["per_device_batch_size"],
-        gradient_accumulation_steps=chosen["gradient_accumulation_steps"],
-        activation_checkpointing=chosen["gradient_checkpointing"],
-        gradient_checkpointing=chosen["gradient_checkpointing"],
-        learning_rate=chosen["learning_rate"],
-        lr_scheduler_type=chosen["lr_scheduler_type"],
-        warmup_steps=chosen["warmup_steps"],
-        weight_decay=chosen["weight_decay"],
-        max_grad_norm=chosen["max_grad_norm"],
-        bf16=chosen["precision"] == "bf16",
-        fp16=chosen["precision"] == "fp16",
-        use_cpu=chosen["device"] == "cpu",
-        seed=chosen["seed"],
-        data_seed=chosen["seed"],
-        logging_steps=chosen["logging_steps"],
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=chosen["save_steps"],
-        save_total_limit=None,  # ours is kept after the new checkpoint is known to be whole
-        eval_strategy="steps" if evaluate else "no",
-        eval_steps=chosen["eval_steps"] if evaluate else None,
-        packing=bool(training.options["packing"]),
-        eval_packing=False,
-        max_length=chosen["max_length"],
-        dataset_kwargs={"skip_prepare_dataset": True},
-        dataloader_pin_memory=chosen["device"] == "cuda",
-        report_to="none",
-        disable_tqdm=True,
-    )
-
-
 def _make_trainer(
     training: Training, chosen: recipe.Recipe, model: Any, inputs: Inputs, rows: Any
 ) -> Any:
@@ -384,51 +346,16 @@ def _make_trainer(
 
     trainer = Trainer(
         model=model,
-        args=_arguments(training, chosen),
+        args=sft_arguments(training.run.checkpoints, chosen),
         train_dataset=rows,
         eval_dataset=None if inputs.valid is None else _as_dataset(inputs.valid),
         processing_class=inputs.tokenizer,
-        peft_config=_adapter(chosen) if chosen["adapter"] == "lora" else None,
+        peft_config=lora_config(chosen, model.config) if chosen["adapter"] == "lora" else None,
         callbacks=[Callback()],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.meter = meter
     return trainer
-
-
-def _adapter(chosen: recipe.Recipe) -> Any:
-    from peft import LoraConfig
-
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=chosen["lora_r"],
-        lora_alpha=chosen["lora_alpha"],
-        lora_dropout=chosen["lora_dropout"],
-        target_modules=chosen["lora_target_modules"],
-        modules_to_save=chosen["lora_modules_to_save"] or None,
-    )
-
-
-def merge(adapter: Path, to: Path) -> None:
-    """Merge an adapter into its base; the folder `to` appears whole or not at all."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    base = modelfiles.adapter_base(adapter)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", use_safetensors=True)
-    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    temporary = to.parent / f".model-merge-{os.getpid()}"
-    try:
-        with torch.no_grad():
-            merged.save_pretrained(str(temporary), safe_serialization=True)
-        AutoTokenizer.from_pretrained(str(adapter)).save_pretrained(str(temporary))
-        marker = read_json(adapter / MODEL_MARKER) or {"base_model": base}
-        mark_complete(temporary, {**marker, "adapter": False, "merged_from": str(adapter)})
-        sync_folder(temporary)
-        temporary.rename(to)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def train(run: RunDir) -> int:

@@ -7,11 +7,12 @@ open servers. Needs only the standard library.
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from tunekit.providers.local.chat import ChatContentError, template_messages
 
 MAX_CHOICES = 16
 MAX_STOPS = 4
@@ -158,7 +159,7 @@ def check_model(named: str | None, model: str) -> None:
 
 
 def read_messages(messages: Any) -> list[dict[str, Any]]:
-    """Bring messages into the form that chat templates take: text content, decoded arguments.
+    """Check messages and bring them into the very form that rows are trained in.
 
     Raises:
         BadRequestError: There is none, or one is malformed or holds more than text.
@@ -167,41 +168,32 @@ def read_messages(messages: Any) -> list[dict[str, Any]]:
         raise BadRequestError(
             "`messages` must be a list of at least one message.", param="messages"
         )
-    return [_message(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    for index, message in enumerate(messages):
+        _check_message(message, f"messages[{index}]")
+    try:
+        return template_messages(messages)
+    except ChatContentError as error:
+        raise BadRequestError(
+            f"`{error.path}` holds something other than text, which this server cannot read.",
+            param=error.path,
+        ) from None
 
 
-def _message(message: Any, where: str) -> dict[str, Any]:
+def _check_message(message: Any, where: str) -> None:
     if not isinstance(message, dict) or not isinstance(message.get("role"), str):
         raise BadRequestError(f"`{where}` must be an object with a `role`.", param=where)
-    made = {name: copy.deepcopy(value) for name, value in message.items() if value is not None}
-    made["content"] = _text(made.get("content", ""), f"{where}.content")
-    for i, call in enumerate(made.get("tool_calls", ())):
+    if not isinstance(message.get("content"), str | list | None):
+        raise BadRequestError(f"`{where}.content` must be text.", param=f"{where}.content")
+    for index, call in enumerate(message.get("tool_calls") or ()):
         try:
-            function = call["function"]
-            if isinstance(function["arguments"], str):
-                function["arguments"] = json.loads(function["arguments"])
+            arguments = call["function"]["arguments"]
+            if isinstance(arguments, str):
+                json.loads(arguments)
         except (KeyError, TypeError, ValueError):
             raise BadRequestError(
-                f"`{where}.tool_calls[{i}]` must hold a function with JSON arguments.",
+                f"`{where}.tool_calls[{index}]` must hold a function with JSON arguments.",
                 param=f"{where}.tool_calls",
             ) from None
-    return made
-
-
-def _text(content: Any, where: str) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise BadRequestError(f"`{where}` must be text.", param=where)
-    texts = []
-    for part in content:
-        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
-            raise BadRequestError(
-                f"`{where}` holds something other than text, which this server cannot read.",
-                param=where,
-            )
-        texts.append(part["text"])
-    return "".join(texts)
 
 
 def _tools(fields: _Fields) -> list[dict[str, Any]] | None:
