@@ -40,7 +40,7 @@ def test_text_parts_are_joined_and_anything_else_is_refused() -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert read(messages=[{"role": "user", "content": parts}]).messages[0]["content"] == "ab"
     image = [{"type": "image_url", "image_url": {"url": "data:"}}]
-    assert fault(messages=[{"role": "user", "content": image}]).param == "messages[0].content"
+    assert fault(messages=[{"role": "user", "content": image}]).param == "messages[0].content[0]"
 
 
 def test_arguments_of_earlier_calls_reach_the_template_decoded() -> None:

@@ -136,8 +136,8 @@ class TrlProvider(
             "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL reports each training otherwise
             "TOKENIZERS_PARALLELISM": "false",
         }
-        # Threads that spin while they wait stall each other once anything else runs: beside one busy
-        # process the same training took 153 s spinning and 34 s like this (two cores, torch 2.13).
+        # Threads that spin while they wait stall each other once anything else runs: on two busy
+        # cores the same training took 153 s spinning and 34 s like this (torch 2.13).
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if self.settings.hf_token is not None:
             environment["HF_TOKEN"] = self.settings.hf_token.get_secret_value()
