@@ -16,7 +16,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ from transformers import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from small_base_text import FIRST_LESSONS, Document, documents
+from small_base_text import MIXES, Document, documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,9 @@ WORDS: Final = (
 LENGTHS: Final = (48, 96, 160, 256)
 OTHER_TOKENS_WEIGHT: Final = 0.15
 
+#: Documents about copying alone at the beginning of a run from scratch.
+COPYING_FIRST: Final = 30_000
+
 
 def make_tokenizer(seed: int, vocabulary: int, sample: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer learned from `sample` documents."""
@@ -89,7 +92,7 @@ def make_tokenizer(seed: int, vocabulary: int, sample: int) -> PreTrainedTokeniz
     )
     texts = (
         text if isinstance(text, str) else "\n".join(message["content"] for message in text)
-        for text in islice(documents(seed + 1), FIRST_LESSONS, FIRST_LESSONS + sample)
+        for text in islice(documents(seed + 1, "broad"), sample)
     )
     tokenizer.train_from_iterator([*texts, "system user assistant"], trainer)
     fast = PreTrainedTokenizerFast(
@@ -167,11 +170,10 @@ def encode(tokenizer: PreTrainedTokenizerFast, document: Document) -> tuple[list
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, seed: int, tokens: int
+    tokenizer: PreTrainedTokenizerFast, source: Iterator[Document], seed: int, tokens: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Ids and loss weights, each (rows, length) with about `tokens` places, by length."""
     rng = Random(seed)
-    source = documents(seed)
     shelves: dict[int, list[tuple[list[int], list[float]]]] = {n: [] for n in LENGTHS}
     ready: list[tuple[torch.Tensor, torch.Tensor]] = []
     while True:
@@ -215,9 +217,12 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.05, fused=True
     )
+    source = documents(args.seed, args.mix)
+    if not args.start:  # what everything else is built on comes first
+        source = chain(islice(documents(args.seed, "copying"), COPYING_FIRST), source)
     started = time.monotonic()
     seen, shown = 0, 0.0
-    for step, (ids, weights) in enumerate(batches(tokenizer, args.seed, args.batch_tokens)):
+    for step, (ids, weights) in enumerate(batches(tokenizer, source, args.seed, args.batch_tokens)):
         elapsed = time.monotonic() - started
         done = step / args.steps if args.steps else elapsed / args.seconds
         if done >= 1:
@@ -251,7 +256,7 @@ def score(
     """Share of `rows` unseen chats of the base's own kinds that it answers to the letter."""
     chats = [
         chat
-        for chat in islice(documents(seed + 2), FIRST_LESSONS, FIRST_LESSONS + 2 * rows)
+        for chat in islice(documents(seed + 2, "broad"), 2 * rows)
         if not isinstance(chat, str)
     ]
     chats = sorted(chats[:rows], key=lambda chat: len(str(chat)))
@@ -289,6 +294,8 @@ def main() -> None:
     """Make the base as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on from this folder, not from scratch")
+    parser.add_argument("--mix", choices=sorted(MIXES), default="broad")
     parser.add_argument("--seed", type=int, default=11)
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--steps", type=int, help="optimizer steps")
@@ -309,8 +316,12 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     started = time.monotonic()
-    tokenizer = make_tokenizer(args.seed, args.vocabulary, 40_000)
-    model = make_model(args, tokenizer)
+    if args.start:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(args.start)
+        model = LlamaForCausalLM.from_pretrained(args.start, dtype=torch.float32)
+    else:
+        tokenizer = make_tokenizer(args.seed, args.vocabulary, 40_000)
+        model = make_model(args, tokenizer)
     print(f"{model.num_parameters() / 1e6:.2f}M parameters, {len(tokenizer)} tokens", flush=True)
     seen = train(model, tokenizer, args)
     print(f"trained on {seen / 1e6:.1f}M tokens in {time.monotonic() - started:.0f} s", flush=True)

@@ -534,28 +534,35 @@ def _text(rng: Random) -> str:
     return json.dumps(keys)
 
 
-#: Share of each kind of document.
-MIX: Final[tuple[tuple[Callable[[Random], Document], float], ...]] = (
-    (_text, 0.25),
-    (_inventory, 0.28),
-    (_per_line, 0.17),
-    (_convert, 0.12),
-    (_pick, 0.06),
-    (_repeat, 0.05),
-    (_look_up, 0.04),
-    (_small_talk, 0.03),
-)
+#: Shares of the kinds of document: the first run is broad, the second dwells on lists.
+MIXES: Final[dict[str, dict[Callable[[Random], Document], float]]] = {
+    "copying": {_repeat: 0.5, _convert: 0.5},
+    "broad": {
+        _text: 0.25,
+        _inventory: 0.28,
+        _per_line: 0.17,
+        _convert: 0.12,
+        _pick: 0.06,
+        _repeat: 0.05,
+        _look_up: 0.04,
+        _small_talk: 0.03,
+    },
+    "lists": {
+        _text: 0.15,
+        _inventory: 0.45,
+        _per_line: 0.20,
+        _convert: 0.08,
+        _pick: 0.04,
+        _repeat: 0.02,
+        _look_up: 0.03,
+        _small_talk: 0.03,
+    },
+}
 
 
-#: The first documents are short and about copying alone: what everything else is built on.
-FIRST_LESSONS: Final = 30_000
-
-
-def documents(seed: int) -> Iterator[Document]:
+def documents(seed: int, mix: str) -> Iterator[Document]:
     """Documents without end, the same for the same seed: `str` is text, a list is a chat."""
-    rng = Random(f"small base/{seed}")
-    for _ in range(FIRST_LESSONS):
-        yield rng.choice((_repeat, _convert))(rng)
-    makers, shares = zip(*MIX, strict=True)
+    rng = Random(f"small base/{mix}/{seed}")
+    makers, shares = tuple(MIXES[mix]), tuple(MIXES[mix].values())
     while True:
         yield rng.choices(makers, shares)[0](rng)

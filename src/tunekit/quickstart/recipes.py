@@ -233,7 +233,7 @@ def _attempt(rng: Random, accept: Callable[[str], bool]) -> Row:
     dishes, groups = DISHES[rng.choice(tuple(DISHES))]
     lines: list[str] = []
     names: list[str] = []
-    count = rng.randint(3, 6)
+    count = rng.randint(2, 5)
     while len(lines) < count:
         text, found = _line(rng, rng.choice(groups))
         if accept(text) and not set(found) & set(names):
