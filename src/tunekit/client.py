@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from tunekit.ledger import Ledger, Run
 from tunekit.models import TunedModel
 from tunekit.problems import Report
 from tunekit.providers import registry
-from tunekit.providers.base import Estimate, FineTuneProvider, ModelRef
+from tunekit.providers.base import Estimate, FineTuneProvider, ModelRef, Progress
 from tunekit.spec import FineTuneSpec
 
 
@@ -129,6 +129,8 @@ class Client:
         validation: Dataset | None = None,
         *,
         run: str | None = None,
+        on_report: Callable[[Report], None] | None = None,
+        on_upload: Progress | None = None,
     ) -> Job:
         """Start the job, or return the one that this run already has.
 
@@ -136,14 +138,25 @@ class Client:
         an earlier attempt was cut off. Without a `run` name one is derived from the request, so the
         same request is the same run; give a name to train the same thing twice.
 
+        Args:
+            spec: What to train.
+            train: Training data.
+            validation: Validation data.
+            run: Name of the run; unique per account.
+            on_report: Called with what `check` found before anything is sent, warnings included.
+                Not called for a run whose job exists.
+            on_upload: Called with (bytes sent, bytes in all) while a data file travels.
+
         Raises:
             PreflightError: Everything that is wrong, at once; nothing was sent.
             RunConflictError: The run name belongs to a different request.
             UnclearReplyError: The provider could not be asked whether the job exists; call again.
             ProviderError: The provider refused; there is no job.
         """
-        snapshot = self._session.run(self._session.fine_tune(spec, train, validation, run))
-        return Job(self._session, snapshot)
+        plan = self._session.fine_tune(
+            spec, train, validation, run, on_report=on_report, on_upload=on_upload
+        )
+        return Job(self._session, self._session.run(plan))
 
     def job(self, ref: str) -> Job:
         """The job with this run name or job id, whichever process started it.

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tunekit._text import SECRET_WORDS as SECRET_WORDS
 from tunekit._text import did_you_mean, is_secret_name, validation_faults
 from tunekit.errors import ConfigError, UnknownModelError, UnknownProfileError
 

@@ -77,7 +77,10 @@ class Job:
 
         Args:
             follow: Go on until the job is over or paused.
-            after: A cursor from an earlier `Page`; None starts at the beginning.
+            after: Id of an event, to go on behind it; None starts at the beginning.
+
+        Raises:
+            NotFoundError: The job has no event `after`.
         """
         return self._session.iterate(self._session.events(self.id, follow=follow, after=after))
 

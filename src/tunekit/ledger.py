@@ -241,6 +241,11 @@ class Ledger:
             raise LedgerError(f"The ledger {str(self.path)!r} has no run with tag {tag!r}.")
         return _run(found)
 
+    def remove_run(self, tag: str) -> None:
+        """Strike a run off of which nothing came."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM runs WHERE tag = ?", (tag,))
+
     def run(self, account: str, name: str) -> Run | None:
         """The run of this name."""
         return self._one("SELECT * FROM runs WHERE account = ? AND name = ?", account, name)

@@ -57,7 +57,8 @@ def spec(**changes: Any) -> FineTuneSpec:
         "method": SFT(n_epochs=1, batch_size=8),
         "adapter": LoRA(r=8),
         "seed": 5,
-        "options": {"trl": {"logging_steps": 5}},
+        # The usual rate is for large models; one of a million weights learns little from it.
+        "options": {"trl": {"logging_steps": 5, "learning_rate": 5e-3}},
     }
     return FineTuneSpec(**{**settings, **changes})
 

@@ -10,11 +10,12 @@ from typing import ClassVar
 import pytest
 from pydantic import SecretStr
 
+from conftest import chat_rows
 from tunekit.capabilities import Capability, Support, no
 from tunekit.client import Client, connect
 from tunekit.config import Config
 from tunekit.data import Dataset
-from tunekit.engine.session import public_settings
+from tunekit.engine.core import public_settings
 from tunekit.errors import (
     ConfigError,
     JobCancelledError,
@@ -26,6 +27,7 @@ from tunekit.errors import (
     UnknownProviderError,
     UnsupportedError,
 )
+from tunekit.problems import Report
 from tunekit.providers.base import JobStatus, ModelRef, ProviderSettings
 from tunekit.spec import FineTuneSpec
 from tunekit.testing import FakeProvider, VirtualClock
@@ -223,13 +225,32 @@ def test_events_and_metrics_and_checkpoints_of_a_job(
     assert (checkpoint.step, checkpoint.model.step) == (1, 1)
 
 
-def test_events_can_be_resumed_after_a_cursor(
-    client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset
+def test_events_can_be_read_on_from_an_event(
+    client: Client, spec: FineTuneSpec, train: Dataset
 ) -> None:
     job = client.fine_tune(spec, train).wait()
-    page = provider.list_events(job.id)
-    rest = [event.id for event in job.events(after=page.cursor)]
-    assert [event.id for event in page.data] + rest == [e.id for e in provider.jobs[job.id].events]
+    first, second, *rest = job.events()
+    assert [event.id for event in job.events(after=second.id)] == [event.id for event in rest]
+    assert next(iter(job.events(after=first.id))).id == second.id
+
+
+def test_launch_reports_warnings_and_a_repeated_launch_reports_nothing(
+    client: Client, spec: FineTuneSpec
+) -> None:
+    few = Dataset.from_records(chat_rows(4))
+    reports: list[Report] = []
+    client.fine_tune(spec, few, run="r", on_report=reports.append)
+    client.fine_tune(spec, few, run="r", on_report=reports.append)
+    (report,) = reports
+    assert [problem.code for problem in report.warnings] == ["few-rows"]
+
+
+def test_upload_progress_reaches_the_end(
+    client: Client, spec: FineTuneSpec, train: Dataset
+) -> None:
+    seen: list[tuple[int, int]] = []
+    client.fine_tune(spec, train, on_upload=lambda done, of: seen.append((done, of)))
+    assert seen[-1][0] == seen[-1][1] > 0
 
 
 def test_a_job_is_found_by_run_name_and_by_id(

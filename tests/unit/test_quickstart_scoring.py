@@ -16,9 +16,7 @@ from tunekit.quickstart.scoring import Answer, Score, wilson_interval
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_interval_equals_published_examples(
-    right: int, of: int, low: float, high: float
-) -> None:
+def test_interval_equals_published_examples(right: int, of: int, low: float, high: float) -> None:
     assert wilson_interval(right, of) == pytest.approx((low, high), abs=5e-5)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tunekit.client import Client
 from tunekit.data import Dataset
 from tunekit.deployments import Deployment
-from tunekit.engine.session import PROBE_PATIENCE
+from tunekit.engine.deploying import PROBE_PATIENCE
 from tunekit.errors import (
     AuthenticationError,
     ConfigError,

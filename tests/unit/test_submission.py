@@ -203,7 +203,7 @@ def test_the_same_request_gets_its_job_without_preflight_and_without_upload(
 ) -> None:
     first = client.fine_tune(spec, train, validation, run="r")
     other = again(provider, config, clock)
-    monkeypatch.setattr("tunekit.engine.session.preflight", None)  # calling it would raise
+    monkeypatch.setattr("tunekit.engine.launching.preflight", None)  # calling it would raise
     second = other.fine_tune(spec, train, validation, run="r")
     assert second.id == first.id
     assert other.provider.calls == {"fetch": 1}  # type: ignore[attr-defined]
@@ -232,15 +232,63 @@ def test_another_request_under_the_same_name_is_refused_with_what_differs(
     assert provider.calls["upload"] == 2
 
 
-def test_a_conflict_is_found_before_preflight_and_also_while_the_run_is_open(
+def test_a_conflict_is_found_before_preflight(
+    client: Client, spec: FineTuneSpec, train: Dataset
+) -> None:
+    client.fine_tune(spec, train, run="r")
+    bad_data = Dataset.from_records([{"messages": []}])
+    with pytest.raises(RunConflictError, match="`train`"):
+        client.fine_tune(spec, bad_data, run="r")
+
+
+def test_a_corrected_request_takes_the_name_of_one_that_was_refused(
+    client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset
+) -> None:
+    provider.faults["submit"] = [InvalidRequestError("no such model")]
+    with pytest.raises(InvalidRequestError):
+        client.fine_tune(spec, train, run="r")
+    refused = only_run(client.session.ledger)
+    job = client.fine_tune(spec.with_model("better"), train, run="r")
+    line = only_run(client.session.ledger)
+    assert (line.state, line.job_id) == (RunState.SUBMITTED, job.id)
+    assert line.tag != refused.tag
+    assert len(provider.jobs) == 1
+
+
+def test_a_refused_name_is_kept_when_a_job_came_of_it_after_all(
     client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset
 ) -> None:
     provider.faults["submit"] = [InvalidRequestError("no")]
     with pytest.raises(InvalidRequestError):
         client.fine_tune(spec, train, run="r")
-    bad_data = Dataset.from_records([{"messages": []}])
-    with pytest.raises(RunConflictError, match="`train`"):
-        client.fine_tune(spec, bad_data, run="r")
+    tag = only_run(client.session.ledger).tag
+    late = provider.submit(spec, FileRef(id="f", sha256="0", bytes=0), None, tag=tag)
+    with pytest.raises(RunConflictError):
+        client.fine_tune(spec.with_model("better"), train, run="r")
+    assert list(provider.jobs) == [late.id]
+    assert client.job("r").id == late.id
+
+
+def test_a_request_cut_off_before_it_was_sent_does_not_hold_its_name(
+    client: Client, provider: FakeProvider, spec: FineTuneSpec, train: Dataset
+) -> None:
+    provider.faults["upload"] = [InvalidRequestError("file refused")]
+    with pytest.raises(InvalidRequestError):
+        client.fine_tune(spec, train, run="r")
+    assert only_run(client.session.ledger).state is RunState.PREPARED
+    job = client.fine_tune(spec.with_model("better"), train, run="r")
+    assert list(provider.jobs) == [job.id]
+
+
+def test_a_field_with_its_default_value_makes_no_other_request(
+    client: Client, spec: FineTuneSpec, train: Dataset
+) -> None:
+    first = client.fine_tune(spec, train, run="r")
+    spelled_out = FineTuneSpec.model_validate(spec.model_dump())
+    assert client.fine_tune(spelled_out, train, run="r").id == first.id
+    (line,) = client.session.ledger.runs()
+    assert "beta" not in str(line.request)
+    assert line.request["spec"]["method"]["type"] == "supervised"
 
 
 def test_the_default_name_comes_from_the_request(

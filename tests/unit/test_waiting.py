@@ -23,6 +23,7 @@ from tunekit.errors import (
     JobFailedError,
     JobPausedError,
     NotFoundError,
+    ProviderError,
     RateLimitError,
     UnclearReplyError,
     UnknownStatusError,
@@ -352,7 +353,7 @@ def test_events_come_oldest_first_and_each_once_over_all_pages(
     home: Path, clock: VirtualClock
 ) -> None:
     provider = Script(home, clock, [JobStatus.RUNNING], [7])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=False, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=False, clock=clock)
     assert messages(plan, clock) == [str(n) for n in range(7)]
     assert clock.sleeps == []
 
@@ -360,13 +361,13 @@ def test_events_come_oldest_first_and_each_once_over_all_pages(
 def test_following_goes_on_until_the_job_rests(home: Path, clock: VirtualClock) -> None:
     statuses = [JobStatus.RUNNING, JobStatus.RUNNING, JobStatus.SUCCEEDED]
     provider = Script(home, clock, statuses, [1, 3, 5])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     assert messages(plan, clock) == [str(n) for n in range(5)]
 
 
 def test_following_ends_when_the_job_is_paused(home: Path, clock: VirtualClock) -> None:
     provider = Script(home, clock, [JobStatus.RUNNING, JobStatus.PAUSED], [1, 2])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     assert messages(plan, clock) == ["0", "1"]
 
 
@@ -374,22 +375,46 @@ def test_events_that_show_only_after_the_job_has_ended_are_given(
     home: Path, clock: VirtualClock
 ) -> None:
     provider = Script(home, clock, [JobStatus.RUNNING, JobStatus.SUCCEEDED], [1, 2, 4])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     assert messages(plan, clock) == ["0", "1", "2", "3"]
 
 
 def test_following_a_job_that_is_over_does_not_wait(home: Path, clock: VirtualClock) -> None:
     provider = Script(home, clock, [JobStatus.SUCCEEDED], [3])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     assert messages(plan, clock) == ["0", "1", "2"]
     assert clock.sleeps == []
 
 
-def test_following_resumes_after_a_cursor(home: Path, clock: VirtualClock) -> None:
+def test_following_goes_on_behind_an_event(home: Path, clock: VirtualClock) -> None:
     provider = Script(home, clock, [JobStatus.SUCCEEDED], [5])
-    cursor = provider.list_events("job-1").cursor
-    plan = waiting.follow_events(provider, "job-1", cursor=cursor, follow=True, clock=clock)
+    second = provider.list_events("job-1").data[-1]
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock, after=second.id)
     assert messages(plan, clock) == ["2", "3", "4"]
+
+
+def test_going_on_behind_an_event_that_is_not_there_is_refused(
+    home: Path, clock: VirtualClock
+) -> None:
+    provider = Script(home, clock, [JobStatus.SUCCEEDED], [5])
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock, after="never")
+    with pytest.raises(NotFoundError, match="'never'"):
+        messages(plan, clock)
+
+
+def test_a_provider_that_promises_more_but_stands_still_is_an_error(
+    home: Path, clock: VirtualClock
+) -> None:
+    class Stuck(Script):
+        @override
+        def list_events(self, job_id: str, cursor: str | None = None) -> Page[JobEvent]:
+            page = super().list_events(job_id, "0")
+            return Page(data=page.data, cursor="1", has_more=True)
+
+    provider = Stuck(home, clock, [JobStatus.RUNNING], [3])
+    plan = waiting.follow_events(provider, "job-1", follow=False, clock=clock)
+    with pytest.raises(ProviderError, match="gives the same page again"):
+        messages(plan, clock)
 
 
 def test_a_provider_that_gives_an_event_twice_is_seen_through(
@@ -403,14 +428,14 @@ def test_a_provider_that_gives_an_event_twice_is_seen_through(
 
     statuses = [*[JobStatus.RUNNING] * 4, JobStatus.SUCCEEDED]
     provider = Repeating(home, clock, statuses, [1, 2, 3, 4])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     assert messages(plan, clock) == ["0", "1", "2", "3"]
 
 
 def test_a_quiet_job_is_asked_less_and_less_often(home: Path, clock: VirtualClock) -> None:
     statuses = [*[JobStatus.RUNNING] * 12, JobStatus.SUCCEEDED]
     provider = Script(home, clock, statuses, [0])
-    messages(waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock), clock)
+    messages(waiting.follow_events(provider, "job-1", follow=True, clock=clock), clock)
     assert clock.sleeps[:-1] == sorted(clock.sleeps[:-1])
     assert max(clock.sleeps) == 30
     assert clock.sleeps[-1] == 2  # the last look
@@ -429,7 +454,7 @@ def test_following_outlasts_an_outage(
 
 def test_following_an_unknown_status_ends_after_the_bound(home: Path, clock: VirtualClock) -> None:
     provider = Script(home, clock, [JobStatus.RUNNING, JobStatus.UNKNOWN], [1])
-    plan = waiting.follow_events(provider, "job-1", cursor=None, follow=True, clock=clock)
+    plan = waiting.follow_events(provider, "job-1", follow=True, clock=clock)
     with pytest.raises(UnknownStatusError, match="'job-1'"):
         messages(plan, clock)
     assert 3600 <= clock.monotonic() < 3700

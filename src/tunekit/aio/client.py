@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,7 @@ from tunekit.engine.plans import Clock
 from tunekit.engine.session import Session
 from tunekit.ledger import Run
 from tunekit.problems import Report
-from tunekit.providers.base import Estimate, FineTuneProvider, ModelRef
+from tunekit.providers.base import Estimate, FineTuneProvider, ModelRef, Progress
 from tunekit.spec import FineTuneSpec
 
 
@@ -73,9 +73,13 @@ class Client:
         validation: Dataset | None = None,
         *,
         run: str | None = None,
+        on_report: Callable[[Report], None] | None = None,
+        on_upload: Progress | None = None,
     ) -> Job:
         """Start the job, or return the one that this run already has."""
-        plan = self.session.fine_tune(spec, train, validation, run)
+        plan = self.session.fine_tune(
+            spec, train, validation, run, on_report=on_report, on_upload=on_upload
+        )
         return Job(self._session, await self._session.run(plan))
 
     async def job(self, ref: str) -> Job:

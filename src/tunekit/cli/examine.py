@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import SecretStr, ValidationError
 
+from tunekit._text import is_secret_name
 from tunekit._version import __version__
 from tunekit.cli.exits import Exit, exit_code
 from tunekit.cli.words import until
-from tunekit.config import FILE_NAME, SECRET_WORDS, Config, Profile, Setting
+from tunekit.config import FILE_NAME, Config, Profile, Setting
 from tunekit.errors import ConfigError, LedgerError, TunekitError
 from tunekit.ledger import KnownDeployment, Ledger, Run, RunState
 from tunekit.providers import registry
@@ -188,7 +189,7 @@ def _settings(
 def _masked(key: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         return MASK if value.get_secret_value() else ""
-    if any(key == word or key.endswith(f"_{word}") for word in SECRET_WORDS):
+    if is_secret_name(key):
         return None if value is None else MASK
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -191,10 +191,13 @@ def run(
     shell.way_back = lambda: [
         "If the job was being sent, run the same command again: it finds the job that exists.",
     ]
-    report = shell.client.check(asked.spec, asked.train, asked.validation)
-    if report.ok:  # otherwise `fine_tune` raises, unless the run has its job already
-        show_problems(shell, report.warnings)
-    job = shell.client.fine_tune(asked.spec, asked.train, asked.validation, run=name)
+    job = shell.client.fine_tune(
+        asked.spec,
+        asked.train,
+        asked.validation,
+        run=name,
+        on_report=lambda report: show_problems(shell, report.warnings if report.ok else ()),
+    )
     called = job.run or job.id
     shell.say(f"Run {called}", f"Job {job.id} on {shell.client.provider.name}, {job.status.value}")
     if follow:

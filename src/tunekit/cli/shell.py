@@ -181,7 +181,7 @@ class Shell:
 
     def command_line(self, *words: str) -> str:
         """A command that the user can type, with the options that lead to the same account."""
-        from tunekit.config import SECRET_WORDS
+        from tunekit._text import is_secret_name
 
         shared = self.shared
         flags: list[str] = []
@@ -193,7 +193,7 @@ class Shell:
             flags += [flag, value] if value else []
         for pair in shared.settings or []:
             key = pair.partition("=")[0]
-            if not any(key == word or key.endswith(f"_{word}") for word in SECRET_WORDS):
+            if not is_secret_name(key):
                 flags += ["--set", pair]
         return shlex.join(["tunekit", *words, *flags])
 

@@ -11,6 +11,9 @@ submitting look for the tag; create only when the provider is sure that it has n
 submitted  return the job
 refused    the provider had clearly refused: look once, then create again with the same tag
 ========== ===========================================================================
+
+The name belongs to its request as soon as a job may have come of it. Until then (prepared, refused)
+a corrected request takes the name over.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ LOCK_PATIENCE = 1800.0
 """Seconds to wait for another process that is submitting the same run."""
 
 
-def _ignore(done: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Report no progress."""
 
 
@@ -78,14 +81,16 @@ class Submission:
     run: str | None = None
     profile: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    progress: Progress = _ignore
+    progress: Progress = no_progress
     stop: Stop = _never
 
     def to_run(self, provider: FineTuneProvider, now: datetime) -> Run:
         """Describe the launch as a line of the ledger. Reads the data once, to hash it."""
-        spec = self.spec.model_dump(mode="json")
+        # Without the defaults, so that a field which a later version adds changes nothing.
+        spec = self.spec.model_dump(mode="json", exclude_defaults=True)
+        spec["method"] = {"type": self.spec.method.type, **spec.get("method", {})}
         # Options of other providers do not reach this one, so they do not make another request.
-        spec["options"] = spec["options"].get(provider.name, {})
+        spec["options"] = spec.get("options", {}).get(provider.name, {})
         request = {
             "spec": spec,
             "train": self.train.fingerprint,
@@ -142,10 +147,10 @@ def submit(
         raise
     known: Run | None = yield Call(partial(ledger.run, wanted.account, wanted.name))
     if known is None or known.job_id is None:
-        if known is not None:
-            _refuse_conflict(known, wanted)
         if known is None or known.state is not RunState.SUBMITTING:
             yield Call(preflight)
+        if known is not None and known.fingerprint != wanted.fingerprint:
+            yield from _free_name(known, wanted, provider, ledger, clock)
         known = yield Call(partial(ledger.open_run, wanted))
     _refuse_conflict(known, wanted)
     if known.job_id is None:
@@ -156,6 +161,32 @@ def submit(
                 return (yield from _bring_into_being(fresh, submission, provider, ledger, clock))
             known = fresh
     return (yield from retried(partial(provider.fetch, str(known.job_id)), clock, WAITS))
+
+
+def _free_name(
+    known: Run, wanted: Run, provider: FineTuneProvider, ledger: Ledger, clock: Clock
+) -> Plan[None]:
+    """Let a corrected request have the name of one of which nothing came.
+
+    Raises:
+        RunConflictError: Something may have come of it.
+    """
+    with _lock_of(provider.home, known.tag) as try_lock:
+        yield from _take(try_lock, known, clock)
+        fresh: Run | None = yield Call(partial(ledger.run_of_tag, known.tag))
+        if fresh is None:
+            return
+        if fresh.state is RunState.REFUSED:
+            found = yield from retried(partial(provider.find, fresh.tag), clock, WAITS)
+            if found is not None:
+                submitted = partial(
+                    ledger.set_state, fresh.tag, RunState.SUBMITTED, job_id=found.id
+                )
+                fresh = yield Call(submitted)
+        if fresh is not None and fresh.state in (RunState.PREPARED, RunState.REFUSED):
+            yield Call(partial(ledger.remove_run, fresh.tag))
+            return
+    _refuse_conflict(known, wanted)
 
 
 def recover(run: Run, provider: FineTuneProvider, ledger: Ledger, clock: Clock) -> Plan[Run]:
@@ -297,7 +328,7 @@ def _look_for(tag: str, provider: FineTuneProvider, clock: Clock) -> Plan[JobSna
 def _refuse_conflict(known: Run, wanted: Run) -> None:
     if known.fingerprint == wanted.fingerprint:
         return
-    differences = _differences(known.request, wanted.request)
+    differences = sorted(_differences(known.request, wanted.request))
     raise RunConflictError(
         f"Run {known.name!r} already belongs to another request, which differs in "
         f"{', '.join(f'`{path}`' for path in differences) or 'its account'}.",

@@ -14,10 +14,12 @@ from tunekit._text import show_duration
 from tunekit.engine.plans import Clock, Emit, Plan, Sleep
 from tunekit.engine.retrying import WAITS, retried
 from tunekit.errors import (
+    DeploymentError,
     DeploymentFailedError,
     JobCancelledError,
     JobFailedError,
     JobPausedError,
+    NotFoundError,
     ProviderError,
     UnknownStatusError,
     WaitTimeoutError,
@@ -26,6 +28,7 @@ from tunekit.providers.base import (
     DeploymentSnapshot,
     DeploymentStatus,
     FineTuneProvider,
+    JobEvent,
     JobSnapshot,
     JobStatus,
     PollPolicy,
@@ -149,7 +152,8 @@ class _Unknown:
         """Look at the next snapshot.
 
         Raises:
-            UnknownStatusError: The word stayed unknown for too long.
+            UnknownStatusError: A job's word stayed unknown for too long.
+            DeploymentError: A deployment's word did.
         """
         if snapshot.status.value != "unknown":
             self.since = None
@@ -158,29 +162,72 @@ class _Unknown:
             self.since = now
         if now - self.since < self.seconds:
             return
-        raise UnknownStatusError(
+        message = (
             f"{self.what} has reported the unknown status {snapshot.provider_status!r} for "
-            f"{show_duration(now - self.since)}.",
-            snapshot=snapshot if isinstance(snapshot, JobSnapshot) else None,
-            next_step="It goes on; look at it at the provider, and see whether a newer "
-            "version of this library knows the word.",
+            f"{show_duration(now - self.since)}."
         )
+        advice = (
+            "It goes on; look at it at the provider, and see whether a newer version of this "
+            "library knows the word."
+        )
+        if isinstance(snapshot, JobSnapshot):
+            raise UnknownStatusError(message, snapshot=snapshot, next_step=advice)
+        raise DeploymentError(message, snapshot=snapshot, next_step=advice)
+
+
+def events_behind(
+    provider: FineTuneProvider, job_id: str, cursor: str | None, clock: Clock
+) -> Plan[tuple[list[JobEvent], str | None]]:
+    """Read all events that stand behind the cursor now, and the cursor behind the last of them.
+
+    Raises:
+        ProviderError: The provider says that there is more, but does not get on.
+    """
+    events: list[JobEvent] = []
+    while True:
+        fetch = partial(provider.list_events, job_id, cursor)
+        page = yield from retried(fetch, clock, WAITS)
+        events += page.data
+        stuck = page.has_more and page.cursor in (None, cursor)
+        cursor = page.cursor if page.cursor is not None else cursor
+        if stuck:
+            raise ProviderError(
+                f"The events of job {job_id!r} cannot be read to their end: the provider says that "
+                "there are more, but gives the same page again.",
+                provider=provider.name,
+            )
+        if not page.has_more:
+            return events, cursor
 
 
 def follow_events(
-    provider: FineTuneProvider, job_id: str, *, cursor: str | None, follow: bool, clock: Clock
+    provider: FineTuneProvider,
+    job_id: str,
+    *,
+    follow: bool,
+    clock: Clock,
+    after: str | None = None,
 ) -> Plan[None]:
     """Emit a job's events, oldest first and each once; with `follow`, until the job rests.
 
     A job rests when it is over or paused. When it came to rest meanwhile, the events are looked at
     once more after a pause: a hosted service may show the last of them late.
 
+    Args:
+        provider: Where the job runs.
+        job_id: Whose events.
+        follow: Go on until the job rests.
+        clock: The time.
+        after: Id of an event; only what stands behind it is emitted.
+
     Raises:
+        NotFoundError: The job has no event `after`.
         UnknownStatusError: The status stayed unknown for longer than `poll.unknown_for`.
     """
     seen: set[str] = set()
     unknown = _Unknown(f"Job {job_id!r}", provider.poll.unknown_for)
     interval = provider.poll.initial
+    cursor: str | None = None
     was_busy = False
     last_look = False
     while True:
@@ -190,18 +237,13 @@ def follow_events(
             job = yield from retried(partial(provider.fetch, job_id), clock, WAITS)
             resting = job.is_terminal or job.status is JobStatus.PAUSED
             unknown.note(job, clock.monotonic())
-        found = False
-        while True:
-            fetch = partial(provider.list_events, job_id, cursor)
-            page = yield from retried(fetch, clock, WAITS)
-            cursor = page.cursor if page.cursor is not None else cursor
-            for event in page.data:
-                if event.id not in seen:
-                    seen.add(event.id)
-                    found = True
-                    yield Emit(event)
-            if not page.has_more:
-                break
+        events, cursor = yield from events_behind(provider, job_id, cursor, clock)
+        if after is not None:
+            events, after = _behind(events, after, job_id, provider.name), None
+        fresh = [event for event in events if event.id not in seen]
+        for event in fresh:
+            seen.add(event.id)
+            yield Emit(event)
         if resting:
             if last_look or not was_busy:
                 return
@@ -209,6 +251,18 @@ def follow_events(
             yield Sleep(provider.poll.initial)
             continue
         was_busy = True
-        interval = provider.poll.initial if found else interval * provider.poll.factor
+        interval = provider.poll.initial if fresh else interval * provider.poll.factor
         interval = min(interval, provider.poll.maximum)
         yield Sleep(interval)
+
+
+def _behind(events: list[JobEvent], after: str, job_id: str, provider: str) -> list[JobEvent]:
+    """The events behind the one with this id; those up to it count as seen."""
+    for index, event in enumerate(events):
+        if event.id == after:
+            return events[index + 1 :]
+    raise NotFoundError(
+        f"Job {job_id!r} has no event {after!r}.",
+        provider=provider,
+        next_step="Leave `after` out to read its events from the first.",
+    )

@@ -40,6 +40,12 @@ def load(name: str) -> type[FineTuneProvider]:
         raise UnknownProviderError(
             f"There is no provider {name!r}.", next_step=did_you_mean(name, points)
         )
+    rivals = {point.value for point in entry_points(group=GROUP, name=name)}
+    if len(rivals) > 1:
+        raise ConfigError(
+            f"Several installed packages offer a provider {name!r}: {', '.join(sorted(rivals))}.",
+            next_step="Uninstall all but one of them.",
+        )
     try:
         loaded = points[name].load()
     except MissingExtraError:
