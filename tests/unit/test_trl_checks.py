@@ -314,6 +314,10 @@ class OutOfMemoryError(RuntimeError):
         (OutOfMemoryError("CUDA out of memory"), "out-of-memory"),
         (MemoryError(), "out-of-memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out-of-memory"),
+        (RuntimeError("MPS backend out of memory"), "out-of-memory"),
+        (RuntimeError("can't start new thread"), "out-of-memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out-of-memory"),
+        (ImportError("libtorch.so: failed to map segment from shared object"), "out-of-memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk-full"),
         (OSError(errno.EFBIG, "File too large"), "disk-full"),
         (RuntimeError("Error: No space left on device (os error 28)"), "disk-full"),
@@ -333,7 +337,9 @@ def test_a_writer_that_fails_with_room_left_is_not_called_a_full_disk() -> None:
 
 
 def test_an_error_that_is_not_known_keeps_its_own_words() -> None:
-    assert describe(KeyError("loss")).message == "Training stopped with KeyError: 'loss'"
+    message = describe(KeyError("loss")).message
+    assert message.startswith("Training stopped with KeyError: 'loss'.")
+    assert "worker.log" in message
 
 
 def test_options_have_bounds() -> None:

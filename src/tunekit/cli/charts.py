@@ -118,7 +118,9 @@ def picture(found: Sequence[Curve], out: Path, *, title: str, model: str) -> Non
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
     except ImportError as error:
-        raise missing_extra("plots", "matplotlib", needed_for="Drawing a picture") from error
+        raise missing_extra(
+            "plots", "'matplotlib>=3.10'", needed_for="Drawing a picture"
+        ) from error
     panels = _panels(found)
     figure_ = Figure(figsize=(8, 0.6 + 2.6 * len(panels)), layout="constrained")
     FigureCanvasAgg(figure_)

@@ -116,7 +116,9 @@ class HubSource(Source):
             try:
                 import datasets
             except ImportError as error:
-                raise missing_extra("trl", "datasets", needed_for="`Dataset.from_hub`") from error
+                raise missing_extra(
+                    "trl", "'datasets>=5.2'", needed_for="`Dataset.from_hub`"
+                ) from error
             try:
                 self._loaded = datasets.load_dataset(
                     self._repo_id, name=self._config, split=self._split, revision=self._revision

@@ -68,6 +68,8 @@ class ModelRef(_Snapshot):
     Attributes:
         id: What the provider calls it; a folder for local ones.
         base_model: What it was tuned from; None for a base itself.
+        job_id: The job that made it.
+        step: For a checkpoint, the step at which it was saved; None for a job's final model.
         system_prompt: The system prompt that every training row began with, if they all did.
     """
 

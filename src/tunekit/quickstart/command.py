@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from tunekit.cli.shell import Shell, command
-from tunekit.cli.words import columns, pairs
+from tunekit.cli.words import columns, pairs, wrapped
 
 if TYPE_CHECKING:
     from tunekit.problems import Report
@@ -69,6 +69,7 @@ def quickstart(
     follow(shell.client, job, shell.tell, name=story.run)
     tuned = job.result()
     trained = time.monotonic()
+    memory = job.snapshot.raw.get("status", {}).get("peak_memory_bytes")
 
     _title(shell, 5, "Deploy and score", "base and tuned behind the same OpenAI-compatible API")
     before = _score(shell, story, "base", story.base())
@@ -98,7 +99,7 @@ def quickstart(
                 "tuned": _figures(after),
                 "points": round((after.accuracy - before.accuracy) * 100, 1),
                 "seconds": {name: round(value, 1) for name, value in seconds.items()},
-                "peak_memory_bytes": job.refresh().snapshot.raw.get("peak_memory_bytes"),
+                "peak_memory_bytes": memory,
                 "hyperparameters": job.snapshot.hyperparameters,
                 "train_loss": [row["train_loss"] for row in job.metrics() if "train_loss" in row],
             }
@@ -115,7 +116,7 @@ def _quoted(text: str, *, style: str = "cyan") -> list[Text]:
 
 def _show_report(shell: Shell, report: Report) -> None:
     for problem in report:
-        shell.say(f"  {problem.severity.value}: {problem}")
+        shell.say(*wrapped(f"  {problem.severity.value}: {problem}", 80, rest=4))
     report.raise_on_error()
     if not report.warnings:
         shell.say(Text("  No problem found.", style="green"))
@@ -194,8 +195,9 @@ def _show_result(shell: Shell, before: Score, after: Score) -> None:
         ("tuned", new.text, "green"),
         ("right", new.expected, "default"),
     ):
-        shown = " ".join(text.split()) or "(nothing)"
-        shell.say(Text(f"    {name:<6} ", style="dim") + Text(shown[:200], style=style))
+        first, *rest = wrapped(" ".join(text.split())[:300] or "(nothing)", 80, first=11, rest=11)
+        shell.say(Text(f"    {name:<7}", style="dim") + Text(first.strip(), style=style))
+        shell.say(*(Text(line, style=style) for line in rest))
 
 
 def _telling_row(before: Score, after: Score) -> int:

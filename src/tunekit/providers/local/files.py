@@ -28,6 +28,23 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The error numbers by which a system says that no more can be written."""
 
 
+def cannot_write(what: str, error: OSError) -> LocalRunError:
+    """The error for a folder of runs that takes no more, or nothing at all.
+
+    Args:
+        what: What could not be done, without a full stop.
+        error: What the system said.
+    """
+    said = f"{what}: {error.strerror or error}."
+    if error.errno in FULL:
+        return DiskSpaceError(
+            said, next_step="Free some space, or set `runs_dir` in the profile to another disk."
+        )
+    return LocalRunError(
+        said, next_step="Make that folder writable, or set `runs_dir` in the profile to another."
+    )
+
+
 def write_rows(dataset: Dataset, to: Path) -> PreparedFile:
     """Write a dataset as the JSONL that workers read; streams, and appears whole or not at all.
 
@@ -74,29 +91,31 @@ class FileStore:
     def add(self, file: PreparedFile, *, progress: Progress, stop: Stop) -> FileRef:
         """Take a file in. Doing it twice is harmless, and so is dying in the middle."""
         ref = FileRef(id=file.sha256, sha256=file.sha256, bytes=file.bytes)
-        make_private_dir(self.folder)
         target = self.path(file.sha256)
-        if not (target.is_file() and target.stat().st_size == file.bytes):
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=self.folder)
-            os.close(handle)
-            temporary = Path(name)
-            try:
-                _copy(file, temporary, progress=progress, stop=stop)
-                os.replace(temporary, target)
-            except InterruptedError:
-                raise  # the caller asked for it
-            except OSError as error:
-                what = DiskSpaceError if error.errno in FULL else LocalRunError
-                raise what(
-                    f"The data file {str(file.path)!r} could not be stored in"
-                    f" {str(self.folder)!r}: {error.strerror or error}.",
-                    next_step="Free some space, or set `runs_dir` to another disk.",
-                ) from error
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
+        try:
+            make_private_dir(self.folder)
+            if not (target.is_file() and target.stat().st_size == file.bytes):
+                self._copy_in(file, target, progress=progress, stop=stop)
+        except InterruptedError:
+            raise  # the caller asked for it
+        except OSError as error:
+            raise cannot_write(
+                f"The data file {str(file.path)!r} could not be stored in {str(self.folder)!r}",
+                error,
+            ) from error
         progress(file.bytes, file.bytes)
         return ref
+
+    def _copy_in(self, file: PreparedFile, target: Path, *, progress: Progress, stop: Stop) -> None:
+        handle, name = tempfile.mkstemp(prefix=".new-", dir=self.folder)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            _copy(file, temporary, progress=progress, stop=stop)
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
     def place(self, ref: FileRef, at: Path) -> None:
         """Put a stored file into a run directory.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -183,3 +184,16 @@ def spawn_detached(
 
     threading.Thread(target=reap, name=f"tunekit-reaper-{child.pid}", daemon=True).start()
     return Spawned(child.pid, identity, child)
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory that this process has held in RAM; None where the system does not say.
+
+    Not `ru_maxrss`, which on Linux starts at the size of the process that launched this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, flags=re.M)
+    return int(found[1]) * 1024 if found else None

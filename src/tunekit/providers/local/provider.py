@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +19,6 @@ from typing_extensions import override
 
 from tunekit.errors import (
     ConflictError,
-    DiskSpaceError,
     LocalRunError,
     NotFoundError,
     UnsupportedError,
@@ -40,7 +39,7 @@ from tunekit.providers.base import (
     SupportsPause,
 )
 from tunekit.providers.local.checkpoints import complete_checkpoints
-from tunekit.providers.local.files import FULL, FileStore, write_rows
+from tunekit.providers.local.files import FULL, FileStore, cannot_write, write_rows
 from tunekit.providers.local.rundir import FORMAT, RunDir
 from tunekit.providers.local.snapshots import checkpoint_of, event_of, snapshot_of
 from tunekit.providers.local.statefile import PRIVATE_DIR, make_private_dir, write_json
@@ -148,12 +147,21 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
                 provider=self.name,
                 next_step="Use another tag, or another `runs_dir`.",
             )
-        try:
+        with self._writing(run, "The worker of job {tag!r} could not be started"):
             return snapshot_of(self.supervisor.start(run))
+
+    @contextmanager
+    def _writing(self, run: RunDir, what: str) -> Iterator[None]:
+        """Put what the system says about a run directory or an interpreter into words."""
+        try:
+            yield
         except OSError as error:
+            what = what.format(tag=run.tag)
+            place = Path(os.fsdecode(error.filename)) if error.filename else run.path
+            if error.errno in FULL or run.path in (place, *place.parents):
+                raise cannot_write(f"{what} in {str(run.path)!r}", error) from error
             raise LocalRunError(
-                f"The worker of job {tag!r} could not be started: {error.strerror or error}"
-                f" ({error.filename!r}).",
+                f"{what}: {error.strerror or error} ({error.filename!r}).",
                 next_step="Set `python` in the profile to an interpreter that exists.",
             ) from error
 
@@ -166,10 +174,7 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
         try:
             return make_private_dir(self.runs)
         except OSError as error:
-            raise LocalRunError(
-                f"The folder {str(self.runs)!r} cannot be made: {error.strerror or error}.",
-                next_step="Set `runs_dir` to a folder that you may write to.",
-            ) from error
+            raise cannot_write(f"The folder {str(self.runs)!r} cannot be made", error) from error
 
     def _build(
         self, run: RunDir, asked: Mapping[str, Any], train: FileRef, validation: FileRef | None
@@ -177,8 +182,9 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
         """Make the directory under another name and rename it, so that it is whole or not there."""
         for leftover in stale_builds(self.runs, older_than=3600.0):
             shutil.rmtree(leftover, ignore_errors=True)
-        temporary = RunDir(Path(tempfile.mkdtemp(prefix=f".new-{run.tag}-", dir=self.runs)))
+        temporary: RunDir | None = None
         try:
+            temporary = RunDir(Path(tempfile.mkdtemp(prefix=f".new-{run.tag}-", dir=self.runs)))
             temporary.path.chmod(PRIVATE_DIR)
             store = FileStore(self.runs)
             store.place(train, temporary.train_file)
@@ -192,15 +198,13 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
                 if not run.exists:  # else somebody was faster, with the same request
                     raise
         except OSError as error:
-            what = DiskSpaceError if error.errno in FULL else LocalRunError
-            raise what(
-                f"The run directory {str(run.path)!r} could not be made:"
-                f" {error.strerror or error}.",
-                next_step="Free some space, or set `runs_dir` to another disk.",
+            raise cannot_write(
+                f"The run directory {str(run.path)!r} could not be made", error
             ) from error
         finally:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(temporary.path)
+            if temporary is not None:
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(temporary.path)
 
     def _known(self, job_id: str) -> RunDir:
         """The directory of a job that was launched.
@@ -226,15 +230,23 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
 
     @override
     def fetch(self, job_id: str) -> JobSnapshot:
-        return snapshot_of(self.supervisor.look(self._known(job_id)))
+        return snapshot_of(self._look(self._known(job_id)))
+
+    def _look(self, run: RunDir) -> View:
+        with self._writing(run, "How job {tag!r} ended could not be written down"):
+            return self.supervisor.look(run)
 
     @override
     def cancel(self, job_id: str) -> JobSnapshot:
-        return snapshot_of(self.supervisor.cancel(self._known(job_id)))
+        run = self._known(job_id)
+        with self._writing(run, "Job {tag!r} could not be cancelled"):
+            return snapshot_of(self.supervisor.cancel(run))
 
     @override
     def pause(self, job_id: str) -> JobSnapshot:
-        view = self.supervisor.pause(self._known(job_id))
+        run = self._known(job_id)
+        with self._writing(run, "Job {tag!r} could not be paused"):
+            view = self.supervisor.pause(run)
         if view.ended or view.asked_for == "cancel":
             raise ConflictError(
                 f"Job {job_id!r} is {view.word} and cannot be paused.", provider=self.name
@@ -243,7 +255,9 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
 
     @override
     def resume(self, job_id: str) -> JobSnapshot:
-        view = self.supervisor.resume(self._known(job_id))
+        run = self._known(job_id)
+        with self._writing(run, "The worker of job {tag!r} could not be started"):
+            view = self.supervisor.resume(run)
         if view.word in ("pausing", "cancelling", "cancelled", "failed"):
             raise ConflictError(
                 f"Job {job_id!r} is {view.word} and cannot be resumed.",
@@ -260,7 +274,7 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
         for key, run in self._newest_first():
             if before is not None and key >= before:
                 continue
-            view = self.supervisor.look(run)
+            view = self._look(run)
             if not view.launched:
                 continue
             if last is not None and len(page) == limit:

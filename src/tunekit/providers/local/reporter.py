@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tunekit.providers.local.process import ProcessIdentity
+from tunekit.providers.local.process import ProcessIdentity, peak_memory_bytes
 from tunekit.providers.local.rundir import TERMINAL, EventLog, RunDir, take_lock
 from tunekit.providers.local.statefile import write_json
 
@@ -136,6 +136,7 @@ class Reporter:
 
     def _write(self, *, durable: bool) -> None:
         self._status["heartbeat_at"] = time.time()
+        self._status["peak_memory_bytes"] = peak_memory_bytes()
         write_json(self.run.status_file, self._status, durable=durable)
         self._dirty = False
 

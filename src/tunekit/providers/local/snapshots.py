@@ -39,7 +39,6 @@ def model_of(run: RunDir, spec: dict[str, Any], status: dict[str, Any]) -> Model
         provider=spec["provider"],
         base_model=str(spec["spec"]["model"]),
         job_id=run.tag,
-        step=status.get("step"),
         system_prompt=status.get("system_prompt"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -51,11 +52,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def append_line(path: Path, content: Mapping[str, Any]) -> None:
-    """Append one JSON line with a single write."""
-    line = json.dumps(content, ensure_ascii=False) + "\n"
+    """Append one JSON line with a single write, or nothing.
+
+    Raises:
+        OSError: The disk is full; a part of the line that was written is taken back, so that the
+            next line does not continue it.
+    """
+    line = (json.dumps(content, ensure_ascii=False) + "\n").encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
     try:
-        os.write(descriptor, line.encode())
+        written = os.write(descriptor, line)
+        if written < len(line):
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 

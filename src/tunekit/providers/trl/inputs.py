@@ -14,7 +14,7 @@ from typing import Any
 from tunekit.providers.local.reporter import Reporter
 from tunekit.providers.local.rundir import RunDir
 from tunekit.providers.trl import modelfiles, recipe
-from tunekit.providers.trl.faults import TrainingFault
+from tunekit.providers.trl.faults import TrainingFault, cannot_load
 from tunekit.providers.trl.masks import RowEncoder, stop_token_is_trained
 from tunekit.providers.trl.rows import EncodedRows, SystemPromptWatch, encode_rows, read_rows
 
@@ -191,9 +191,7 @@ def load_tokenizer(base: str, asked: Asked) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(base, **hub_arguments(asked))
     except (OSError, ValueError) as error:
-        raise TrainingFault(
-            "unknown-model", f"The tokenizer of {base!r} cannot be loaded: {error}"
-        ) from error
+        raise cannot_load(base, error, what="tokenizer") from error
     if asked.get("chat_template"):
         tokenizer.chat_template = asked["chat_template"]
     return tokenizer
@@ -206,9 +204,7 @@ def load_config(base: str, asked: Asked) -> dict[str, Any]:
     try:
         config = AutoConfig.from_pretrained(base, **hub_arguments(asked))
     except (OSError, ValueError) as error:
-        raise TrainingFault(
-            "unknown-model", f"The model {base!r} cannot be loaded: {error}"
-        ) from error
+        raise cannot_load(base, error, what="configuration") from error
     return dict(config.to_dict())
 
 

@@ -18,6 +18,7 @@ from tunekit.providers.local.statefile import read_json
 from tunekit.providers.trl.faults import TrainingFault
 
 MAX_HEADER = 100_000_000
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def safetensors_header(path: Path) -> dict[str, Any]:
@@ -96,7 +97,14 @@ def adapter_base(folder: Path) -> str:
     Raises:
         TrainingFault: Its configuration does not say.
     """
-    config = read_json(folder / "adapter_config.json") or {}
+    try:
+        config = read_json(folder / "adapter_config.json") or {}
+    except ValueError as error:
+        raise TrainingFault(
+            "corrupt-base",
+            f"The adapter in {str(folder)!r} cannot be used: adapter_config.json is no JSON"
+            f" ({error}). Copy or download it again.",
+        ) from error
     base = config.get("base_model_name_or_path")
     if not base:
         raise TrainingFault(
@@ -115,9 +123,9 @@ def check_local_model(folder: Path) -> None:
     """
     faults = _adapter_faults(folder) if is_adapter(folder) else _config_faults(folder)
     for why in (*faults, *_weight_faults(folder)):
+        advice = "" if "pickle" in why else " Copy or download it again."
         raise TrainingFault(
-            "corrupt-base",
-            f"The base model {str(folder)!r} cannot be used: {why}. Copy or download it again.",
+            "corrupt-base", f"The base model {str(folder)!r} cannot be used: {why}.{advice}"
         )
 
 
@@ -137,17 +145,33 @@ def _config_faults(folder: Path) -> Iterator[str]:
         yield f"config.json is no JSON ({error})"
 
 
+def _no_weights(folder: Path) -> str:
+    pickles = sorted(
+        path.name for ending in PICKLES for path in folder.glob(f"*{ending}") if path.is_file()
+    )
+    if not pickles:
+        return "it holds no weights (`*.safetensors`)"
+    return (
+        f"it holds weights only as pickle ({pickles[0]}), which can run code when it is read. If"
+        " you trust it, load it once with transformers and save it again as safetensors"
+    )
+
+
 def _weight_faults(folder: Path) -> Iterator[str]:
     files = weight_files(folder)
     if not files:
-        yield "it holds no weights as safetensors; weights as pickle are not read"
+        yield _no_weights(folder)
     for path in files:
         try:
             safetensors_header(path)
         except (ValueError, KeyError, TypeError) as error:
             yield f"{path.name} is damaged: {error}"
     for index in folder.glob("*.safetensors.index.json"):
-        named = set((read_json(index) or {}).get("weight_map", {}).values())
+        try:
+            named = {str(name) for name in (read_json(index) or {})["weight_map"].values()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            yield f"{index.name} is damaged: {error!r}"
+            continue
         missing = sorted(name for name in named if not (folder / name).is_file())
         if missing:
             yield f"missing: {', '.join(missing[:5])}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tunekit.errors import ConfigError
 from tunekit.problems import Problem, Severity
 from tunekit.providers.local.statefile import read_json
-from tunekit.providers.trl.faults import TrainingFault
+from tunekit.providers.trl.faults import TrainingFault, cannot_load, describe
 from tunekit.providers.trl.masks import RowEncoder
 from tunekit.providers.trl.modelfiles import adapter_base, check_local_model, is_adapter
 from tunekit.providers.trl.requirements import INSTALL, missing_packages
@@ -64,9 +64,10 @@ def check_spec(spec: FineTuneSpec, options: TrlOptions) -> Iterator[Problem]:
 
 
 def check_place(
-    spec: FineTuneSpec, options: TrlOptions, settings: TrlSettings
+    spec: FineTuneSpec, options: TrlOptions, settings: TrlSettings, *, runs: Path
 ) -> Iterator[Problem]:
-    """Whether interpreter, packages, model and template are there."""
+    """Whether interpreter, packages, model, template and disk space are there."""
+    yield from _check_disk(settings, runs)
     if shutil.which(settings.python) is None:
         yield Problem(
             code="no-interpreter",
@@ -100,25 +101,50 @@ def check_place(
         )
 
 
+def _check_disk(settings: TrlSettings, runs: Path) -> Iterator[Problem]:
+    """The least that must be free. The worker looks again when it knows what it will save."""
+    there = next((path for path in (runs, *runs.parents) if path.is_dir()), None)
+    if there is None:
+        return
+    free, needed = shutil.disk_usage(there).free, settings.min_free_bytes
+    if free < needed:
+        yield Problem(
+            code="disk-full",
+            message=f"{free / 1e9:.1f} GB are free in {str(there)!r}, and at least"
+            f" {needed / 1e9:.1f} GB must be (`min_free_bytes`).",
+            fix="Free some space, or set `runs_dir` in the profile to another disk.",
+        )
+
+
 def local_tokenizer(spec: FineTuneSpec, options: TrlOptions, settings: TrlSettings) -> Any | None:
     """The model's tokenizer with the template that the job will use, if it is on this machine.
 
     None when transformers is not installed here, or the tokenizer would have to be fetched.
+
+    Raises:
+        TrainingFault: It lies in a folder of this machine and cannot be read.
     """
     if importlib.util.find_spec("transformers") is None:
         return None
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     trusted = options.trust_remote_code
+    base = str(Path(spec.model).expanduser()) if _is_folder(spec.model) else spec.model
+    arguments = {
+        "local_files_only": True,
+        "revision": options.revision or "main",
+        "trust_remote_code": settings.trust_remote_code if trusted is None else trusted,
+    }
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(Path(spec.model).expanduser()) if _is_folder(spec.model) else spec.model,
-            local_files_only=True,
-            revision=options.revision or "main",
-            trust_remote_code=settings.trust_remote_code if trusted is None else trusted,
-        )
-    except (OSError, ValueError):
-        return None
+        tokenizer = AutoTokenizer.from_pretrained(base, **arguments)
+        if _is_folder(spec.model) and not is_adapter(Path(base)):
+            AutoConfig.from_pretrained(base, **arguments)
+    except (OSError, ValueError) as error:
+        if not _is_folder(spec.model):
+            return None
+        what = "tokenizer or configuration"
+        fault = cannot_load(base, error, what=what)
+        raise fault if isinstance(fault, TrainingFault) else describe(fault) from error
     if options.chat_template:
         tokenizer.chat_template = read_template(options.chat_template)
     return tokenizer
@@ -142,7 +168,11 @@ def read_template(path: str | None) -> str | None:
 
 
 def local_config(spec: FineTuneSpec) -> tuple[dict[str, Any], Path] | None:
-    """`config.json` of the base and the folder it lies in, if they are on this machine."""
+    """`config.json` of the base and the folder it lies in, if they are on this machine.
+
+    Raises:
+        TrainingFault: It is damaged.
+    """
     folder = Path(spec.model).expanduser()
     if folder.is_dir() and is_adapter(folder):
         folder = Path(adapter_base(folder))
@@ -152,7 +182,14 @@ def local_config(spec: FineTuneSpec) -> tuple[dict[str, Any], Path] | None:
         if cached is None:
             return None
         folder = cached
-    config = read_json(folder / "config.json")
+    try:
+        config = read_json(folder / "config.json")
+    except ValueError as error:
+        raise TrainingFault(
+            "corrupt-base",
+            f"The base model {str(folder)!r} cannot be used: config.json is no JSON ({error})."
+            " Copy or download it again.",
+        ) from error
     return None if config is None else (config, folder)
 
 

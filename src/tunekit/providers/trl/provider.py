@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tunekit.capabilities import YES, Capability, Support, no, partial
-from tunekit.errors import missing_extra
+from tunekit.errors import CorruptModelError, missing_extra
 from tunekit.problems import Problem
 from tunekit.providers.base import (
     Estimate,
@@ -25,6 +25,7 @@ from tunekit.providers.local.rundir import RunDir
 from tunekit.providers.local.serving import LocalDeployments
 from tunekit.providers.trl import estimating, preflight
 from tunekit.providers.trl.artifacts import ModelFolders
+from tunekit.providers.trl.faults import TrainingFault
 from tunekit.providers.trl.options import TrlOptions, TrlSettings
 from tunekit.providers.trl.requirements import INSTALL, missing_packages
 
@@ -55,7 +56,9 @@ class TrlProvider(
         Capability.MESSAGE_WEIGHTS: YES,
         Capability.PROMPT_COMPLETION: YES,
         Capability.PLAIN_TEXT: YES,
-        Capability.SUFFIX: partial("kept in the record; a local model is named by its folder"),
+        Capability.SUFFIX: Support(
+            "yes", "kept in the record; a local model is named by its folder"
+        ),
         Capability.SEED: Support("yes", "the same numbers on the same machine and packages"),
         Capability.METADATA: YES,
         Capability.FULL_WEIGHTS: YES,
@@ -86,7 +89,7 @@ class TrlProvider(
         options = self.options(spec)
         return [
             *preflight.check_spec(spec, options),
-            *preflight.check_place(spec, options, self.settings),
+            *preflight.check_place(spec, options, self.settings, runs=self.runs),
         ]
 
     @override
@@ -94,10 +97,13 @@ class TrlProvider(
         self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None
     ) -> list[Problem]:
         options = self.options(spec)
-        tokenizer = preflight.local_tokenizer(spec, options, self.settings)
+        try:
+            tokenizer = preflight.local_tokenizer(spec, options, self.settings)
+            found = preflight.local_config(spec)
+        except TrainingFault as fault:
+            return [Problem(code=fault.code, message=fault.message, path="spec.model")]
         if tokenizer is None:
             return [preflight.NO_TOKENIZER]
-        found = preflight.local_config(spec)
         limit = preflight.longest_allowed(options, found[0] if found else None)
         datasets = [train] if validation is None else [train, validation]
         return [
@@ -108,14 +114,17 @@ class TrlProvider(
 
     @override
     def estimate(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Estimate:
-        return estimating.estimate(
-            spec,
-            train,
-            has_validation=validation is not None,
-            options=self.options(spec),
-            settings=self.settings,
-            runs=self.runs,
-        )
+        try:
+            return estimating.estimate(
+                spec,
+                train,
+                has_validation=validation is not None,
+                options=self.options(spec),
+                settings=self.settings,
+                runs=self.runs,
+            )
+        except TrainingFault as fault:
+            raise CorruptModelError(fault.message) from fault
 
     @override
     def submit(

@@ -49,11 +49,12 @@ from tunekit.providers.local.reporter import Reporter  # noqa: E402
 from tunekit.providers.local.rundir import RunDir  # noqa: E402
 from tunekit.providers.trl import recipe  # noqa: E402
 from tunekit.providers.trl.faults import (  # noqa: E402
-    NOT_FINITE,
     Stopped,
     TrainingFault,
+    cannot_load,
     describe,
 )
+from tunekit.providers.trl.health import check_loss, check_weights  # noqa: E402
 from tunekit.providers.trl.inputs import Inputs, base_record  # noqa: E402
 from tunekit.providers.trl.merging import merge  # noqa: E402
 from tunekit.providers.trl.progress import Meter  # noqa: E402
@@ -155,6 +156,7 @@ class Training:
 
     def keep(self, trainer: Any, tokenizer: Any, step: int) -> None:
         """Make `model/` appear, whole."""
+        check_weights(trainer.model, step=step)
         temporary = self.run.path / f".model-{os.getpid()}"
         trainer.model.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
@@ -243,6 +245,7 @@ def _load_model(base: str, asked: dict[str, Any], chosen: recipe.Recipe) -> Any:
         "revision": asked["options"]["revision"] or "main",
         "trust_remote_code": asked["trust_remote_code"],
         "use_safetensors": True,
+        "ignore_mismatched_sizes": True,  # they are refused below, by name
         "output_loading_info": True,
     }
     if "quantization_bits" in chosen:
@@ -250,16 +253,14 @@ def _load_model(base: str, asked: dict[str, Any], chosen: recipe.Recipe) -> Any:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(base, **arguments)
     except (OSError, ValueError) as error:
-        raise TrainingFault(
-            "unknown-model", f"The model {base!r} cannot be loaded: {error}"
-        ) from error
-    missing = sorted(info.get("missing_keys") or ())
-    if missing or info.get("mismatched_keys"):
-        named = ", ".join(missing[:5]) or "tensors of another shape"
+        raise cannot_load(base, error, what="model") from error
+    missing = [f"{name} (missing)" for name in sorted(info.get("missing_keys") or ())]
+    missing += sorted(f"{name} (another shape)" for name, *_ in info.get("mismatched_keys") or ())
+    if missing:
         raise TrainingFault(
             "corrupt-base",
-            f"The weights of {base!r} do not fit its config.json: {named}. They would have been"
-            " filled with noise. Copy or download the model again.",
+            f"The weights of {base!r} do not fit its config.json: {', '.join(missing[:5])}. They"
+            " would have been filled with noise. Copy or download the model again.",
         )
     return model
 
@@ -281,7 +282,6 @@ def _quantization(asked: dict[str, Any]) -> Any:
 def _make_trainer(
     training: Training, chosen: recipe.Recipe, model: Any, inputs: Inputs, rows: Any
 ) -> Any:
-    import torch
     from transformers import PrinterCallback, TrainerCallback
     from trl import SFTTrainer
 
@@ -311,20 +311,16 @@ def _make_trainer(
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
-            if not torch.isfinite(loss).item():
-                raise TrainingFault(
-                    "loss-not-finite",
-                    f"The loss became {loss.item()} at step {self.state.global_step + 1}."
-                    f" {NOT_FINITE}",
-                )
+            check_loss(loss.item(), step=self.state.global_step + 1)
             return loss
 
         def create_model_card(self, *args: Any, **kwargs: Any) -> None:
             """Leave checkpoints without a README."""
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            super()._save_checkpoint(model, trial)
             step = int(self.state.global_step)
+            check_weights(model, step=step)
+            super()._save_checkpoint(model, trial)
             folder = training.run.checkpoints / f"checkpoint-{step}"
             record = training.describe_model(inputs.tokenizer, step)
             sync_folder(folder)

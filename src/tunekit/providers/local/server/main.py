@@ -20,6 +20,9 @@ from tunekit.providers.local.server.record import Record
 
 _PR_SET_PDEATHSIG = 1
 
+PACKAGES = "'torch>=2.13' 'transformers>=5.23' 'peft>=0.21'"
+"""What serving needs, as `pip install` takes it."""
+
 
 def _die_with_parent() -> None:
     """Have the kernel kill us with our host, even while a library holds the interpreter."""
@@ -37,12 +40,33 @@ def _end_with_pipe() -> None:
 
 
 def _explain(error: BaseException, model: str) -> tuple[str, str]:
-    kind = type(error).__name__
-    if isinstance(error, MemoryError) or "OutOfMemory" in kind:
-        return "out-of-memory", f"There is not enough memory for {model!r}: {error}"
+    kind, text = type(error).__name__, str(error)
+    memory = ("can't allocate memory", "out of memory", "Cannot allocate memory")
+    starved = isinstance(error, MemoryError) or any(words in text for words in memory)
+    if starved or "OutOfMemory" in kind:
+        return (
+            "out-of-memory",
+            f"There is not enough memory for {model!r}: {text}. End other processes, set `dtype`"
+            " to 'bfloat16', or take a smaller model.",
+        )
     if isinstance(error, ImportError):
-        return "missing-package", f"{sys.executable} lacks a package: {error}"
-    return "model-load-failed", f"The model {model!r} cannot be loaded ({kind}): {error}"
+        return (
+            "missing-package",
+            f"{sys.executable} lacks a package: {text}. Run there: `pip install {PACKAGES}`, or"
+            " set `python` in the profile to an interpreter that has them.",
+        )
+    if "trust_remote_code" in text:
+        return (
+            "remote-code",
+            f"The model {model!r} brings Python code of its own, which is not run unless that is"
+            " asked for by name. If you have read and trust it, set `trust_remote_code` to true in"
+            " the profile.",
+        )
+    return (
+        "model-load-failed",
+        f"The model {model!r} cannot be loaded ({kind}): {text} Copy or download it again if it is"
+        " damaged.",
+    )
 
 
 def serve(path: Path, descriptor: int) -> int:
