@@ -111,7 +111,8 @@ def _title(shell: Shell, number: int, name: str, about: str) -> None:
 
 
 def _quoted(text: str, *, style: str = "cyan") -> list[Text]:
-    return [Text(f"    {line}", style=style) for line in text.splitlines()]
+    lines = [wrapped(line, 80, first=4, rest=7) or [""] for line in text.splitlines()]
+    return [Text(line, style=style) for piece in lines for line in piece]
 
 
 def _show_report(shell: Shell, report: Report) -> None:
