@@ -57,11 +57,12 @@ CHAT_TEMPLATE: Final = (
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
 
-#: A space belongs to the word before it, and only where another word follows. So a phrase is the
-#: same tokens at the end of a line, before a comma and inside the quotes of a JSON list, and can be
-#: copied from one place to another as it is.
+#: A space belongs to the word before it, and only where another word follows; "and", "or", "to"
+#: and "for" bring their own. So a phrase is the same tokens at the end of a line, before a comma,
+#: before "or ..." and inside the quotes of a JSON list, and can be copied as it is.
 WORDS: Final = (
-    r"[A-Za-z]+(?: (?=[A-Za-z0-9]))?"
+    r" ?(?:and|or|to|for) "
+    r"|[A-Za-z]+(?: (?=[A-Za-z0-9])(?!(?:and|or|to|for) ))?"
     r"|\d+(?:/\d+)?(?: (?=[A-Za-z0-9]))?"
     r"| ?[^\sA-Za-z0-9]+(?: [^\sA-Za-z0-9]*)?"
     r"|\n+|\s"
@@ -74,15 +75,20 @@ OTHER_TOKENS_WEIGHT: Final = 0.15
 COPYING_FIRST: Final = 30_000
 
 
-def make_tokenizer(seed: int, vocabulary: int, sample: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer learned from `sample` documents."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+def word_splitter() -> pre_tokenizers.PreTokenizer:
+    """Cuts text by `WORDS`; no token crosses a cut."""
+    return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+
+
+def make_tokenizer(seed: int, vocabulary: int, sample: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer learned from `sample` documents."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = word_splitter()
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
@@ -255,9 +261,7 @@ def score(
 ) -> float:
     """Share of `rows` unseen chats of the base's own kinds that it answers to the letter."""
     chats = [
-        chat
-        for chat in islice(documents(seed + 2, "broad"), 2 * rows)
-        if not isinstance(chat, str)
+        chat for chat in islice(documents(seed + 2, "broad"), 2 * rows) if not isinstance(chat, str)
     ]
     chats = sorted(chats[:rows], key=lambda chat: len(str(chat)))
     tokenizer.padding_side = "left"
@@ -318,6 +322,7 @@ def main() -> None:
     started = time.monotonic()
     if args.start:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(args.start)
+        tokenizer.backend_tokenizer.pre_tokenizer = word_splitter()
         model = LlamaForCausalLM.from_pretrained(args.start, dtype=torch.float32)
     else:
         tokenizer = make_tokenizer(args.seed, args.vocabulary, 40_000)

@@ -158,6 +158,14 @@ _BRANDS: Final = _split(
     "Varner, Holm and Sons, Ironwood, Pax, Old Harbor, Trent's, Bright Star, Nordby, Calloway, "
     "Red Anchor, Union, Sturgis, Mill Lane, Three Crowns, Lark, Osgood's"
 )
+_REASONS: Final = (
+    " to order",
+    " to measure",
+    " for Monday",
+    " for repair",
+    " for the yard",
+    ", to order",
+)
 _SYLLABLES: Final = _split(
     "ba, be, bo, ca, co, da, de, di, do, fa, fi, fo, ga, go, ha, he, jo, ka, ki, la, le, li, lo, "
     "ma, me, mi, mo, na, ne, no, pa, pe, po, ra, re, ri, ro, sa, se, si, so, ta, te, ti, to, va, "
@@ -240,8 +248,12 @@ def _stock_line(rng: Random, trade: Trade) -> tuple[str, list[str]]:
         size = f"({_number(rng)} {rng.choice(('in.', 'cm', 'kg', 'ft.'))})"
         packed = rng.choice((f"{size} {unit}", f"{unit} {size}"))
         text = f"{_number(rng)} {packed} {maker}{named}"
-    elif draw < 0.80:
+    elif draw < 0.79:
         text = f"{named}, {_number(rng)} {rng.choice(trade.units)}"
+    elif draw < 0.83:
+        return f"{named}{rng.choice(_REASONS)}", found
+    elif draw < 0.86:
+        return f"{rng.choice(('lid', 'parts', 'half', 'color'))} of {_number(rng)} {named}", found
     else:
         other = rng.choice([name for name in trade.things if name != thing])
         joined, tail = rng.choice(
@@ -263,7 +275,8 @@ def _stock_line(rng: Random, trade: Trade) -> tuple[str, list[str]]:
 def _stock(rng: Random) -> tuple[Trade, list[str], list[str]]:
     """A stock list: its trade, its lines, and the things named in them."""
     trade = rng.choice(TRADES)
-    lines, things = [], []
+    lines: list[str] = []
+    things: list[str] = []
     for _ in range(rng.randint(1, 6)):
         text, found = _stock_line(rng, trade)
         if not set(found) & set(things):
@@ -290,6 +303,8 @@ _NOTATIONS: Final[tuple[tuple[tuple[str, ...], Callable[[list[str]], str]], ...]
         lambda names: "\n".join(f"{i}. {name}" for i, name in enumerate(names, 1)),
     ),
     (_split("with semicolons, separated by semicolons"), "; ".join),
+    (_split("joined by and"), " and ".join),
+    (_split("joined by or"), " or ".join),
 )
 
 
@@ -548,9 +563,9 @@ MIXES: Final[dict[str, dict[Callable[[Random], Document], float]]] = {
         _small_talk: 0.03,
     },
     "lists": {
-        _text: 0.15,
-        _inventory: 0.45,
-        _per_line: 0.20,
+        _text: 0.20,
+        _inventory: 0.43,
+        _per_line: 0.17,
         _convert: 0.08,
         _pick: 0.04,
         _repeat: 0.02,

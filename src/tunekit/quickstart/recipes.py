@@ -271,6 +271,11 @@ def part_of(sentence: str) -> str:
     return _PARTS[int.from_bytes(sha256(sentence.encode()).digest()[:8]) % len(_PARTS)]
 
 
+def _belongs_to(part: str) -> Callable[[str], bool]:
+    """Whether a sentence is one of `part`'s."""
+    return lambda sentence: part_of(sentence) == part
+
+
 def generate(rows: int, *, seed: int = 7) -> list[Row]:
     """`rows` distinct rows `{"messages": [system, user, assistant]}`, the same for the same seed.
 
@@ -295,7 +300,7 @@ def quickstart_split(
     """
     sizes = {"train": train, "validation": validation, "test": test}
     parts = [
-        _rows(count, Random(f"{part}/{seed}"), lambda text, part=part: part_of(text) == part)
+        _rows(count, Random(f"{part}/{seed}"), _belongs_to(part))
         for part, count in sizes.items()
     ]
     return parts[0], parts[1], parts[2]

@@ -230,9 +230,9 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
 
     @override
     def fetch(self, job_id: str) -> JobSnapshot:
-        return snapshot_of(self._look(self._known(job_id)))
+        return snapshot_of(self._settled(self._known(job_id)))
 
-    def _look(self, run: RunDir) -> View:
+    def _settled(self, run: RunDir) -> View:
         with self._writing(run, "How job {tag!r} ended could not be written down"):
             return self.supervisor.look(run)
 
@@ -274,7 +274,7 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
         for key, run in self._newest_first():
             if before is not None and key >= before:
                 continue
-            view = self._look(run)
+            view = self._settled(run)
             if not view.launched:
                 continue
             if last is not None and len(page) == limit:

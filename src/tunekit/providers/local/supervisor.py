@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunekit.providers.local.checkpoints import complete_checkpoints
 from tunekit.providers.local.process import ProcessIdentity, spawn_detached
 from tunekit.providers.local.reporter import oom_kills
 from tunekit.providers.local.rundir import (
@@ -246,11 +247,13 @@ class Supervisor:
         why = _how_it_ended(view)
         log = tail(run.log_file, 15).strip()
         message = f"The worker of job {run.tag!r} is gone: {why}."
-        message += f" The end of its log:\n{log}" if log else " Its log is empty."
+        log = f" The end of its log:\n{log}" if log else " Its log is empty."
         if view.status.get("status") == "paused":
             # A resumed worker that died before its first word has spoiled nothing.
-            _last_word(view, "paused", f"{message}\nThe job is paused again.", level="error")
+            again = " The job is paused again; resume it once more."
+            _last_word(view, "paused", f"{message}{again}{log}", level="error")
             return
+        message += f" Launch it again under another run name.{_kept(run)}{log}"
         waited = view.now - float(view.launch.get("at", view.now))
         silent = not view.heard and waited > self.silence
         code = "worker-silent" if silent else "worker-died"
@@ -297,6 +300,13 @@ def _how_it_ended(view: View) -> str:
             memory if starved else ", which is also what the kernel does when memory runs out"
         )
     return f"it was ended by {name}"
+
+
+def _kept(run: RunDir) -> str:
+    states = complete_checkpoints(run.checkpoints)
+    if not states:
+        return ""
+    return f" Its checkpoint of step {states[-1].step} is whole: {str(states[-1].path)!r}."
 
 
 def _signal_name(number: int) -> str:
