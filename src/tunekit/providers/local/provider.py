@@ -249,7 +249,7 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
             view = self.supervisor.pause(run)
         if view.ended or view.asked_for == "cancel":
             raise ConflictError(
-                f"Job {job_id!r} is {view.word} and cannot be paused.", provider=self.name
+                f"Job {job_id!r} cannot be paused: it is {view.word}.", provider=self.name
             )
         return snapshot_of(view)
 
@@ -260,9 +260,11 @@ class LocalProvider(FineTuneProvider, SupportsPause, SupportsCheckpoints):
             view = self.supervisor.resume(run)
         if view.word in ("pausing", "cancelling", "cancelled", "failed"):
             raise ConflictError(
-                f"Job {job_id!r} is {view.word} and cannot be resumed.",
+                f"Job {job_id!r} cannot be resumed: it is {view.word}.",
                 provider=self.name,
-                next_step="Wait until it is paused." if view.word == "pausing" else "",
+                next_step="Wait until it is paused."
+                if view.word == "pausing"
+                else "Launch it again under another run name.",
             )
         return snapshot_of(view)
 

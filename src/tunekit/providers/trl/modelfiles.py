@@ -1,53 +1,21 @@
-"""Model folders looked at without loading them. Free of torch; standard library only.
-
-Layout of a safetensors file: eight bytes with the length of the header, the header as JSON, the
-data (https://huggingface.co/docs/safetensors, "Format").
-"""
+"""Model folders looked at without loading them. Free of torch; standard library only."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tunekit.providers.local.statefile import read_json
+from tunekit.providers.local.weights import (
+    MAX_HEADER,
+    safetensors_header,
+    weight_faults,
+    weight_files,
+)
 from tunekit.providers.trl.faults import TrainingFault
-
-MAX_HEADER = 100_000_000
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """Read the header of one file.
-
-    Raises:
-        ValueError: The file is cut off or is no safetensors file.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        if len(start) < 8:
-            raise ValueError("the file is cut off")
-        (length,) = struct.unpack("<Q", start)
-        if length > min(size - 8, MAX_HEADER):
-            raise ValueError("its header is cut off")
-        header = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-    if size != 8 + length + end:
-        raise ValueError(f"it has {size} bytes and should have {8 + length + end}")
-    return tensors
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model or adapter folder."""
-    return sorted(folder.glob("*.safetensors"))
 
 
 def count_parameters(folder: Path) -> int | None:
@@ -122,7 +90,7 @@ def check_local_model(folder: Path) -> None:
         TrainingFault: `corrupt-base`, naming the file.
     """
     faults = _adapter_faults(folder) if is_adapter(folder) else _config_faults(folder)
-    for why in (*faults, *_weight_faults(folder)):
+    for why in (*faults, *weight_faults(folder)):
         advice = "" if "pickle" in why else " Copy or download it again."
         raise TrainingFault(
             "corrupt-base", f"The base model {str(folder)!r} cannot be used: {why}.{advice}"
@@ -143,35 +111,3 @@ def _config_faults(folder: Path) -> Iterator[str]:
             yield "it has no config.json"
     except ValueError as error:
         yield f"config.json is no JSON ({error})"
-
-
-def _no_weights(folder: Path) -> str:
-    pickles = sorted(
-        path.name for ending in PICKLES for path in folder.glob(f"*{ending}") if path.is_file()
-    )
-    if not pickles:
-        return "it holds no weights (`*.safetensors`)"
-    return (
-        f"it holds weights only as pickle ({pickles[0]}), which can run code when it is read. If"
-        " you trust it, load it once with transformers and save it again as safetensors"
-    )
-
-
-def _weight_faults(folder: Path) -> Iterator[str]:
-    files = weight_files(folder)
-    if not files:
-        yield _no_weights(folder)
-    for path in files:
-        try:
-            safetensors_header(path)
-        except (ValueError, KeyError, TypeError) as error:
-            yield f"{path.name} is damaged: {error}"
-    for index in folder.glob("*.safetensors.index.json"):
-        try:
-            named = {str(name) for name in (read_json(index) or {})["weight_map"].values()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            yield f"{index.name} is damaged: {error!r}"
-            continue
-        missing = sorted(name for name in named if not (folder / name).is_file())
-        if missing:
-            yield f"missing: {', '.join(missing[:5])}"

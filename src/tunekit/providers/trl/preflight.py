@@ -250,10 +250,13 @@ def _problem(fault: RowFault, source: str) -> Problem:
     )
 
 
-NO_TOKENIZER = Problem(
-    code="rows-not-checked",
-    severity=Severity.WARNING,
-    message="The model's tokenizer is not on this machine, so the length of the rows and what is"
-    " trained on were not checked.",
-    fix="The job checks them before it trains.",
-)
+def no_tokenizer(model: str) -> Problem:
+    """The warning that rows were not looked at, for want of the model's tokenizer."""
+    return Problem(
+        code="rows-not-checked",
+        severity=Severity.WARNING,
+        message=f"The model {model!r} is not on this machine, so the length of the rows and what is"
+        " trained on were not checked.",
+        fix="The job will fetch it from the Hugging Face Hub, and checks the rows before it"
+        " trains.",
+    )

@@ -103,7 +103,7 @@ class TrlProvider(
         except TrainingFault as fault:
             return [Problem(code=fault.code, message=fault.message, path="spec.model")]
         if tokenizer is None:
-            return [preflight.NO_TOKENIZER]
+            return [preflight.no_tokenizer(spec.model)]
         limit = preflight.longest_allowed(options, found[0] if found else None)
         datasets = [train] if validation is None else [train, validation]
         return [

@@ -1,24 +1,21 @@
 """Is this folder a whole model that can be served? Looked at before anything is started.
 
 Reads configuration files and the headers of weight files, never the weights: a few milliseconds
-whatever the size of the model. Format of safetensors: eight bytes with the length of the header,
-the header as JSON, the data (https://huggingface.co/docs/safetensors, "Format").
+whatever the size of the model.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunekit.errors import ConfigError, CorruptModelError
+from tunekit.providers.local.weights import weight_faults
 
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
-MAX_HEADER = 100_000_000
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
@@ -61,7 +58,7 @@ def locate(model_id: str, *, base_model: str | None = None) -> Source:
     folder = folder.resolve()
     if (folder / "adapter_config.json").is_file():
         return _locate_adapter(folder, base_model)
-    _check_weights(folder, "model")
+    _check_weights(folder)
     _read(folder / "config.json")
     _check_tokenizer(folder)
     _check_template(folder)
@@ -70,7 +67,7 @@ def locate(model_id: str, *, base_model: str | None = None) -> Source:
 
 def _locate_adapter(folder: Path, base_model: str | None) -> Source:
     config = _read(folder / "adapter_config.json")
-    _check_weights(folder, "adapter_model")
+    _check_weights(folder)
     named = config.get("base_model_name_or_path") or base_model
     if not named:
         raise CorruptModelError(
@@ -88,7 +85,7 @@ def _locate_adapter(folder: Path, base_model: str | None) -> Source:
         own = any((folder / name).is_file() for name in TOKENIZERS)
         return Source(str(folder), str(named), str(folder) if own else str(named), offline=False)
     base = base.resolve()
-    _check_weights(base, "model")
+    _check_weights(base)
     _read(base / "config.json")
     own = any((folder / name).is_file() for name in TOKENIZERS)
     tokenizer = folder if own else base
@@ -118,76 +115,12 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_weights(folder: Path, stem: str) -> None:
-    index = folder / f"{stem}.safetensors.index.json"
-    single = folder / f"{stem}.safetensors"
-    if single.is_file():
-        files = [single]
-    elif index.is_file():
-        names = sorted({str(name) for name in _read(index).get("weight_map", {}).values()})
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing or not names:
-            what = ", ".join(missing[:5]) if missing else "its index names no file"
-            raise CorruptModelError(
-                f"The weights in {str(folder)!r} are incomplete; missing: {what}.",
-                next_step="Copy or download the folder again.",
-            )
-        files = [folder / name for name in names]
-    else:
-        _refuse_pickles(folder, stem)
+def _check_weights(folder: Path) -> None:
+    for why in weight_faults(folder):
         raise CorruptModelError(
-            f"The folder {str(folder)!r} holds no weights ({stem}.safetensors).",
-            next_step="Give the folder of a finished job, or copy the model again.",
+            f"The model folder {str(folder)!r} cannot be used: {why}.",
+            next_step="" if "pickle" in why else "Copy or download the folder again.",
         )
-    for file in files:
-        _check_safetensors(file)
-
-
-def _refuse_pickles(folder: Path, stem: str) -> None:
-    prefixes = ("pytorch_model", stem)
-    found = sorted(
-        path.name
-        for pattern in PICKLES
-        for path in folder.glob(pattern)
-        if path.name.startswith(prefixes)
-    )
-    if found:
-        raise CorruptModelError(
-            f"The folder {str(folder)!r} holds weights only as pickle ({found[0]}), "
-            "which can run code when it is read.",
-            next_step="If you trust it, load it once with transformers and save it as safetensors.",
-        )
-
-
-def _check_safetensors(file: Path) -> None:
-    def broken(why: str) -> CorruptModelError:
-        return CorruptModelError(
-            f"The weights {str(file)!r} are damaged: {why}.",
-            next_step="Copy or download the file again.",
-        )
-
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            start = stream.read(8)
-            if len(start) < 8:
-                raise broken("the file is empty or cut off")
-            (length,) = struct.unpack("<Q", start)
-            if length > min(size - 8, MAX_HEADER):
-                raise broken("its header is cut off")
-            header = json.loads(stream.read(length))
-        ends = [
-            int(entry["data_offsets"][1])
-            for name, entry in header.items()
-            if name != "__metadata__"
-        ]
-    except OSError as error:
-        raise broken(error.strerror or str(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise broken("its header makes no sense") from error
-    wanted = 8 + length + max(ends, default=0)
-    if size != wanted:
-        raise broken(f"it has {size} bytes and should have {wanted}")
 
 
 def _check_tokenizer(folder: Path) -> None:

@@ -62,6 +62,12 @@ def _explain(error: BaseException, model: str) -> tuple[str, str]:
             " asked for by name. If you have read and trust it, set `trust_remote_code` to true in"
             " the profile.",
         )
+    if isinstance(error, OSError) and not os.path.isdir(model):
+        return (
+            "unknown-model",
+            f"The model {model!r} is no folder, and could not be fetched from the Hugging Face Hub"
+            f" either. Give the folder of a model, or the name of a run. ({text})",
+        )
     return (
         "model-load-failed",
         f"The model {model!r} cannot be loaded ({kind}): {text} Copy or download it again if it is"
