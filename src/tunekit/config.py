@@ -156,7 +156,8 @@ class Config:
             raise UnknownProfileError(
                 "No profile was named.",
                 next_step="Pass one, set `TUNEKIT_PROFILE`, put `default_profile` into "
-                f"{FILE_NAME}, or name the provider itself: `connect(provider='trl')`.",
+                f"{FILE_NAME}, or name the provider itself: `--provider trl` on the command line, "
+                "`connect(provider='trl')` in Python.",
             )
         if wanted not in self.file.profiles:
             raise UnknownProfileError(

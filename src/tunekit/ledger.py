@@ -155,6 +155,7 @@ class Ledger:
             raise self._unavailable(error) from error
         try:
             connection.row_factory = sqlite3.Row
+            self._refuse_newer(connection)  # before anything in the file is touched
             _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
@@ -174,7 +175,7 @@ class Ledger:
                 connection.execute("ROLLBACK")
             connection.close()
 
-    def _migrate(self, connection: sqlite3.Connection) -> None:
+    def _refuse_newer(self, connection: sqlite3.Connection) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA_VERSION:
             raise LedgerVersionError(
@@ -183,6 +184,10 @@ class Ledger:
                 next_step="Use the newer version that wrote it, or set `TUNEKIT_HOME` to another "
                 "folder.",
             )
+        return int(version)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        version = self._refuse_newer(connection)
         if version == 0:
             for statement in _SCHEMA.split(";"):
                 if statement.strip():

@@ -15,6 +15,7 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def tunekit(
     )
 
 
-def client_of(home: Path, **settings: object) -> Client:
+def client_of(home: Path, **settings: Any) -> Client:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNEKIT_HOME", str(home))
         return connect(provider="trl", **settings)
@@ -87,7 +88,9 @@ def client_of(home: Path, **settings: object) -> Client:
 def nothing_was_launched(home: Path) -> bool:
     """No run directory, whole or half-made."""
     runs = home / "runs"
-    return not runs.exists() or [path.name for path in runs.iterdir() if path.name != ".files"] == []
+    return (
+        not runs.exists() or [path.name for path in runs.iterdir() if path.name != ".files"] == []
+    )
 
 
 def with_own_code(folder: Path, *, ran: Path, model_type: str = "strange") -> Path:

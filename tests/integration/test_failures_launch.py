@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
-import stat
-import sys
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,26 +14,18 @@ import pytest
 from failure_world import (
     TRAINING,
     client_of,
-    fill,
     interpreter_without,
-    mounted,
     nothing_was_launched,
     tunekit,
     with_own_code,
 )
 from trl_world import rows
 
-from helpers.processes import together
 from helpers.tiny_model import PLAIN, UNSTABLE, make_model, make_tokenizer
 from tunekit import Client, Dataset, FineTuneSpec
 from tunekit.errors import (
     CorruptModelError,
-    DiskSpaceError,
-    LedgerUnavailableError,
-    LedgerVersionError,
-    LocalRunError,
     PreflightError,
-    RunConflictError,
 )
 from tunekit.providers.trl.requirements import INSTALL
 
@@ -79,7 +69,15 @@ def test_a_launcher_without_the_packages_names_the_line_that_installs_them(
 ) -> None:
     train.write_jsonl(tmp_path / "sums.jsonl")
     done = tunekit(
-        *("run", "--provider", "trl", "--model", str(base), "--train", str(tmp_path / "sums.jsonl")),
+        *(
+            "run",
+            "--provider",
+            "trl",
+            "--model",
+            str(base),
+            "--train",
+            str(tmp_path / "sums.jsonl"),
+        ),
         python=without_training,
         TUNEKIT_HOME=str(home),
     )
@@ -122,8 +120,6 @@ def test_a_launcher_without_the_packages_names_the_line_that_installs_them(
 def test_each_missing_extra_names_packages_with_versions_and_its_extra(
     without_training: Path, tmp_path: Path, code: str, line: str, extra: str
 ) -> None:
-    import subprocess
-
     program = f"try:\n{_indented(code)}\nexcept ImportError as e:\n print(type(e).__name__, e)"
     done = subprocess.run(
         [str(without_training), "-c", program],
@@ -298,125 +294,3 @@ def test_a_row_whose_answers_all_have_weight_zero_is_named(
     data[5]["messages"][2]["weight"] = 0
     (said,) = refused(client, base, Dataset.from_records(data, source="sums"), home).values()
     assert said.startswith("sums:6")
-
-
-# Disks and folders --------------------------------------------------------------------------------
-
-
-def test_too_little_disk_space_is_refused_before_anything_is_written(
-    home: Path, base: Path, train: Dataset
-) -> None:
-    client = client_of(home, min_free_bytes=1 << 60)
-    found = refused(client, base, train, home)
-    assert "`runs_dir`" in found["disk-full"]
-
-
-def test_a_disk_that_is_full_at_launch_is_named_and_leaves_no_job(
-    base: Path, tmp_path: Path
-) -> None:
-    with mounted(tmp_path / "small", size="1m") as small:
-        client = client_of(tmp_path / "home", runs_dir=small / "runs", min_free_bytes=0)
-        fill(small, leave=8192)
-        many = Dataset.from_records(rows(2000))
-        with pytest.raises(DiskSpaceError, match="Free some space, or set `runs_dir`"):
-            client.fine_tune(FineTuneSpec(model=str(base)), many, run="full")
-        assert list(client.jobs()) == []
-        assert nothing_was_launched(small)
-        assert list((small / "runs" / ".files").glob("*")) == []
-
-
-def test_a_runs_folder_that_cannot_be_written_is_named(
-    base: Path, train: Dataset, tmp_path: Path
-) -> None:
-    with mounted(tmp_path / "ro", size="1m", read_only=True) as fixed:
-        client = client_of(tmp_path / "home", runs_dir=fixed / "runs", min_free_bytes=0)
-        with pytest.raises(LocalRunError, match="Read-only .* `runs_dir`"):
-            client.fine_tune(FineTuneSpec(model=str(base)), train, run="fixed")
-        assert list(client.jobs()) == []
-
-
-def test_a_runs_folder_that_became_unwritable_is_named(
-    base: Path, train: Dataset, tmp_path: Path
-) -> None:
-    import subprocess
-
-    with mounted(tmp_path / "ro", size="1m") as fixed:
-        (fixed / "runs").mkdir()
-        subprocess.run(["mount", "-o", "remount,ro", str(fixed)], check=True)
-        client = client_of(tmp_path / "home", runs_dir=fixed / "runs", min_free_bytes=0)
-        with pytest.raises(LocalRunError, match="Read-only .* `runs_dir`"):
-            client.fine_tune(FineTuneSpec(model=str(base)), train, run="fixed")
-
-
-def test_a_home_that_cannot_be_written_is_named(base: Path, train: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    client = client_of(tmp_path / "file")
-    with pytest.raises(LedgerUnavailableError, match="`TUNEKIT_HOME`"):
-        client.fine_tune(FineTuneSpec(model=str(base)), train, run="homeless")
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
-
-
-def test_a_read_only_home_is_named_by_the_command_line(
-    base: Path, train: Dataset, tmp_path: Path
-) -> None:
-    train.write_jsonl(tmp_path / "sums.jsonl")
-    with mounted(tmp_path / "ro", size="1m", read_only=True) as fixed:
-        done = tunekit(
-            *("run", "--provider", "trl", "--set", "min_free_bytes=0"),
-            *("--model", str(base), "--train", str(tmp_path / "sums.jsonl")),
-            TUNEKIT_HOME=str(fixed / "home"),
-        )
-    assert done.returncode == 7, done.stderr
-    assert "TUNEKIT_HOME" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-# The ledger ---------------------------------------------------------------------------------------
-
-
-def test_a_ledger_of_a_newer_version_stops_the_launch(
-    client: Client, home: Path, base: Path, train: Dataset
-) -> None:
-    home.mkdir()
-    newer = sqlite3.connect(home / "ledger.sqlite3")
-    newer.execute("PRAGMA user_version = 99")
-    newer.close()
-    before = (home / "ledger.sqlite3").read_bytes()
-    with pytest.raises(LedgerVersionError, match="newer version .* `TUNEKIT_HOME`"):
-        client.fine_tune(FineTuneSpec(model=str(base)), train, run="newer")
-    assert nothing_was_launched(home)
-    assert (home / "ledger.sqlite3").read_bytes() == before
-
-
-LAUNCH = """
-import sys
-from tunekit import SFT, Dataset, FineTuneSpec, connect
-client = connect(provider="trl")
-spec = FineTuneSpec(model=sys.argv[1], method=SFT(n_epochs=1, batch_size=4))
-data = Dataset.from_jsonl(sys.argv[2])
-client.check(spec, data)
-print("ready", flush=True)
-sys.stdin.readline()
-print(client.fine_tune(spec, data, run="one").id)
-"""
-
-
-def test_two_processes_with_one_run_name_make_one_private_job(
-    client: Client, home: Path, base: Path, train: Dataset, tmp_path: Path
-) -> None:
-    train.write_jsonl(tmp_path / "sums.jsonl")
-    command = ["-c", LAUNCH, str(base), str(tmp_path / "sums.jsonl")]
-    first, second = together([command, command], timeout=120)
-    assert first == second
-    jobs = list(client.jobs())
-    assert [job.id for job in jobs] == [first.strip()]
-    run = home / "runs" / jobs[0].id
-    assert stat.S_IMODE(run.stat().st_mode) == 0o700
-    assert stat.S_IMODE(run.parent.stat().st_mode) == 0o700
-    with pytest.raises(RunConflictError, match="seed") as caught:
-        client.fine_tune(FineTuneSpec(model=str(base), seed=9), train, run="one")
-    assert caught.value.next_step
-    assert len(list(client.jobs())) == 1
-    jobs[0].cancel()
-
-

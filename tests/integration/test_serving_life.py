@@ -87,7 +87,7 @@ def test_deploy_returns_at_once_and_the_same_name_is_started_once(
     with pytest.raises(DeploymentError, match="creating"):
         provider.endpoint(first)
     ready = provider.until("soup", DeploymentStatus.READY)
-    again = provider.ask(folder, "soup", ttl=5)
+    again = provider.ask(folder, "soup")
     assert again == ready
     assert again.created_at == first.created_at
     assert len(processes_of(directory(ready))) == 2, "one host and one server"
@@ -252,8 +252,10 @@ def test_a_hub_model_that_cannot_be_had_fails_with_the_reason(
     assert eventually(lambda: provider.fetch_deployment("soup").status.is_terminal, patience=60)
     error = provider.fetch_deployment("soup").error
     assert error is not None
-    assert error.code == "model-load-failed"
+    assert error.code == "unknown-model"
     assert "owner/no-such-model" in error.message
+    assert "Traceback" not in error.message, "what is explained needs no log"
+    assert "server.log" in error.message
 
 
 def test_a_start_that_takes_too_long_is_given_up(provider: Server, folder: Path) -> None:
@@ -313,6 +315,17 @@ def test_a_chosen_port_is_used(provider: Server, folder: Path) -> None:
     )
     with pytest.raises(PortInUseError):
         provider.ask(folder, "stew", port=port)
+
+
+def test_settings_that_a_standing_deployment_does_not_have_are_never_dropped_in_silence(
+    provider: Server, folder: Path
+) -> None:
+    first = provider.ask(folder, "soup", ttl=600, max_batch=2)
+    assert provider.ask(folder, "soup", ttl=600, max_batch=2).created_at == first.created_at
+    assert provider.ask(folder, "soup").created_at == first.created_at, "nothing else was asked for"
+    for other in ({"ttl": 60}, {"max_batch": 3}):
+        with pytest.raises(ConflictError, match="stands with `(ttl` 600|max_batch` 2)"):
+            provider.ask(folder, "soup", **other)
 
 
 def test_a_damaged_folder_is_refused_before_anything_starts(

@@ -151,7 +151,7 @@ def test_settings_of_the_command_line_reach_a_third_partys_provider(tmp_path: Pa
     )
     assert done.returncode == Exit.REFUSED
     assert "`acount` (from argument)" in done.stderr
-    assert "Did you mean 'account'?" in done.stderr
+    assert "Did you mean 'account'?" in " ".join(done.stderr.split())
 
 
 def test_ids_are_never_broken(world: World) -> None:

@@ -178,7 +178,7 @@ def test_cancel_pause_and_resume_say_how_the_job_stands(world: World) -> None:
     world.run_job("second", "--detach")
     assert "is paused" in world.fake_call("pause", "first").stdout
     assert json.loads(world.fake_call("resume", "first", "--json").stdout)["status"] == "running"
-    assert "is cancelled" in world.fake_call("cancel", "second").stdout
+    assert "is over: cancelled" in world.fake_call("cancel", "second").stdout
     world.fake_call("cancel", "nobody", code=Exit.NOT_FOUND)
 
 
@@ -215,7 +215,7 @@ def test_plot_without_matplotlib_names_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
     done = world.fake_call("plot", "first", "--out", "curve.png", code=Exit.MACHINE)
-    assert "pip install matplotlib" in done.stderr
+    assert "pip install 'matplotlib>=3.10'" in done.stderr
 
 
 def test_plot_of_a_job_without_figures_says_so(world: World) -> None:

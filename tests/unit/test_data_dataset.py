@@ -400,7 +400,7 @@ def test_the_hub_needs_a_package_and_says_which(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "datasets", None)
     data = Dataset.from_hub("someone/recipes", split="test")
     assert data.source == "someone/recipes[test]"
-    with pytest.raises(MissingExtraError, match="pip install datasets"):
+    with pytest.raises(MissingExtraError, match="pip install 'datasets>=5.2'"):
         list(data)
 
 

@@ -142,13 +142,14 @@ def deployments(shell: Shell) -> None:
     elif not found:
         shell.say("Nothing stands.")
     else:
-        shell.say(*_deployment_lines([deployment.snapshot for deployment in found]))
+        snapshots = [deployment.snapshot for deployment in found]
+        shell.say(*_deployment_lines(snapshots, width=shell.out.width))
 
 
-def _deployment_lines(found: list[DeploymentSnapshot]) -> list[Text]:
+def _deployment_lines(found: list[DeploymentSnapshot], *, width: int) -> list[Text]:
     from rich.text import Text
 
-    from tunekit.cli.words import UNKNOWN, ago, columns, money, status_text, until
+    from tunekit.cli.words import UNKNOWN, ago, columns, money, paragraphs, status_text, until
 
     heads: list[str | Text] = [
         Text(word, style="dim") for word in ("NAME", "STATUS", "CREATED", "ENDS", "$/H")
@@ -172,8 +173,24 @@ def _deployment_lines(found: list[DeploymentSnapshot]) -> list[Text]:
             Text(f"  model  {one.model.id}"),
         ]
         if one.error is not None:
-            shown.append(Text(f"  {one.error.message}", style="red"))
+            said = paragraphs(one.error.message, width, indent=2)
+            shown.append(Text(f"  {said}", style="red"))
     return shown
+
+
+def _standing(shell: Shell, name: str, hint: str) -> Deployment:
+    """The deployment of this name.
+
+    Raises:
+        NotFoundError: There is none; `hint` says what else may have been meant.
+    """
+    from tunekit.errors import NotFoundError
+
+    try:
+        return shell.client.deployment(name)
+    except NotFoundError as error:
+        error.next_step = f"{error.next_step} {hint}".strip()
+        raise
 
 
 @command
@@ -198,7 +215,11 @@ def chat(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens at most.")] = None,
 ) -> None:
     """Talk to a deployment: one answer, or a conversation."""
-    deployment = shell.client.deployment(name)
+    deployment = _standing(
+        shell,
+        name,
+        f"To talk to a run's model, bring it up: `{shell.command_line('deploy', name)}`.",
+    )
     asked = {"temperature": temperature, "max_tokens": max_tokens}
     parameters: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     opening = [] if system is None else [{"role": "system", "content": system}]
@@ -301,7 +322,8 @@ def delete(
     if (name is None) == (model is None):
         raise typer.BadParameter("Give a deployment's NAME or `--model`.", param_hint="NAME")
     if name is not None:
-        shell.client.deployment(name).delete()
+        other = shell.command_line("delete", "--model", name)
+        _standing(shell, name, f"To delete a run's model: `{other}`.").delete()
         document = {"deleted": {"deployment": name}}
         words = f"Deployment {name} is deleted."
     else:

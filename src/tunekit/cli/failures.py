@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tunekit.cli.exits import exit_code
-from tunekit.cli.words import wrapped
+from tunekit.cli.words import paragraphs, wrapped
 
 if TYPE_CHECKING:
     from tunekit.cli.shell import Shell
@@ -39,8 +39,10 @@ def show_failure(shell: Shell, error: TunekitError) -> int:
     else:
         first, *rest = error.message.splitlines() or [""]
         _print_labelled(shell.err, "error: ", "bold red", first)
-        for line in rest:
-            _print_lines(shell.err, wrapped(line, shell.err.width, rest=4))
+        for line in rest:  # lists keep their own indent, which stands below the first line
+            indent = len("error: ") + len(line) - len(line.lstrip())
+            said = paragraphs(line, shell.err.width, indent=indent)
+            _print_lines(shell.err, [" " * indent + said])
     if error.next_step:
         _print_labelled(shell.err, "next:  ", "bold", error.next_step)
     return int(code)

@@ -175,18 +175,24 @@ def events(
         if shell.as_json:
             shell.emit(event.model_dump(mode="json"))
         else:
-            shell.say(_event_line(event))
+            shell.say(_event_line(event, shell.out.width if shell.out.is_terminal else None))
     if follow:
         job_is_over(handle.refresh().snapshot)
 
 
-def _event_line(event: JobEvent) -> Text:
+def _event_line(event: JobEvent, width: int | None) -> Text:
+    """One event; wrapped where a width is given, on a line of its own for programs."""
     from rich.text import Text
+
+    from tunekit.cli.words import paragraphs
 
     style = {"warning": "yellow", "error": "red"}.get(event.level, "")
     mark = "" if event.level == "info" else f"{event.level}: "
     moment = f"{event.created_at.astimezone():%H:%M:%S}"
-    return Text.assemble((moment, "dim"), "  ", (mark + event.message, style))
+    text = mark + event.message
+    if width is not None:
+        text = paragraphs(text, width, indent=len(moment) + 2)
+    return Text.assemble((moment, "dim"), "  ", (text, style))
 
 
 @command
@@ -206,9 +212,9 @@ def plot(
     found = curves(handle.metrics())
     if not found:
         raise JobError(
-            f"Job {job!r} has no figures to draw yet; it is {handle.status.value}.",
+            f"Job {job!r} has no figures to draw; it is {handle.status.value}.",
             snapshot=handle.snapshot,
-            next_step="Try again once it trains.",
+            next_step="" if handle.status.is_terminal else "Try again once it trains.",
         )
     title = handle.run or handle.id
     if out is not None:
@@ -235,8 +241,10 @@ def _asked(shell: Shell, job: Job, called: str) -> None:
     if shell.as_json:
         shell.emit(describe(job))
     else:
-        shell.say(f"Job {job.id} is {job.status.value}.")
-        if not job.snapshot.is_terminal:
+        if job.snapshot.is_terminal:
+            shell.say(f"Job {job.id} is over: {job.status.value}.")
+        else:
+            shell.say(f"Job {job.id} is {job.status.value}.")
             shell.say(f"Watch it:  {shell.command_line('events', called, '--follow')}")
 
 

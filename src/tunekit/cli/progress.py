@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from tunekit.cli.words import figure, middle, span, status_text
+from tunekit.cli.words import figure, middle, paragraphs, span, status_text
 
 if TYPE_CHECKING:
     from tunekit.client import Client
@@ -259,4 +259,7 @@ def _take_in(progress: Progress, snapshot: JobSnapshot, feed: _EventFeed, consol
         progress.note(event)
         if event.level != "info":
             style = "red" if event.level == "error" else "yellow"
-            console.print(Text(f"{event.level}: {event.message}", style=style), soft_wrap=True)
+            said = f"{event.level}: {event.message}"
+            if console.is_terminal:
+                said = paragraphs(said, console.width, indent=len(event.level) + 2)
+            console.print(Text(said, style=style), soft_wrap=True)

@@ -97,6 +97,16 @@ def wrapped(text: str, width: int, *, first: int = 0, rest: int = 0) -> list[str
     return [line[first:] if i == 0 else line for i, line in enumerate(made)]
 
 
+def paragraphs(text: str, width: int, *, indent: int) -> str:
+    """Wrap each line of a text at spaces; all but the first begin at the column `indent`."""
+    made = [
+        piece.strip()
+        for line in text.splitlines()
+        for piece in wrapped(line.strip(), width, first=indent, rest=indent) or [""]
+    ]
+    return f"\n{' ' * indent}".join(made)
+
+
 def columns(rows: Sequence[Sequence[str | Text]], *, gap: int = 2) -> list[Text]:
     """Align rows in columns, each as wide as its widest cell. Nothing is cut or wrapped."""
     cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]

@@ -143,7 +143,9 @@ class _Pass:
                 Problem(
                     code="few-rows",
                     severity=Severity.WARNING,
-                    message=f"There are only {self.rows} rows.",
+                    message="There is only one row."
+                    if self.rows == 1
+                    else f"There are only {self.rows} rows.",
                     fix=f"Hosted services refuse training files with fewer than {FEW_ROWS} rows.",
                 )
             )

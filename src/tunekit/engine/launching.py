@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from tunekit.data import Dataset
 from tunekit.engine import submission
 from tunekit.engine.core import Core, public_settings
 from tunekit.engine.plans import Plan
-from tunekit.engine.preflight import preflight
+from tunekit.engine.preflight import check_options, preflight
 from tunekit.errors import BudgetExceededError
 from tunekit.problems import Problem, Report, Severity
 from tunekit.providers.base import Estimate, JobSnapshot, Progress, SupportsEstimate
@@ -30,10 +31,28 @@ class Launching(Core):
     def check(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Report:
         """Find every problem of a launch; blocking, since it reads the data."""
         resolved = self.resolve(spec)
-        report = preflight(self.provider, resolved, train, validation)
+        found = preflight(self.provider, resolved, train, validation)
+        report = Report.of(found, self._check_model_name(spec))
         if not report.ok:
             return report
         return Report.of(report, self._check_budget(resolved, train, validation))
+
+    def _check_model_name(self, spec: FineTuneSpec) -> list[Problem]:
+        """Suspect a slip where a model's name is nearly a logical one."""
+        known = self.config.file.models
+        near = difflib.get_close_matches(spec.model, known, n=1, cutoff=0.8)
+        if spec.model in known or not near:
+            return []
+        return [
+            Problem(
+                code="nearly-a-logical-model",
+                severity=Severity.WARNING,
+                message=f"{spec.model!r} is not in `[models]`, so it is taken for a model id of "
+                f"provider {self.provider.name!r}.",
+                fix=f"Did you mean {near[0]!r}?",
+                path="spec.model",
+            )
+        ]
 
     def _check_budget(
         self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None
@@ -69,7 +88,9 @@ class Launching(Core):
     def estimate(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Estimate:
         """What a launch would take; blocking, since it reads the data."""
         provider = self.able(SupportsEstimate, Capability.ESTIMATE)
-        return provider.estimate(self.resolve(spec), train, validation)
+        resolved = self.resolve(spec)
+        Report.of(check_options(self.provider, resolved)).raise_on_error()
+        return provider.estimate(resolved, train, validation)
 
     def fine_tune(
         self,

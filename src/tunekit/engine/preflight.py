@@ -36,11 +36,11 @@ def preflight(
         # Data that cannot even be told apart has said so above.
         if not found:
             found.append(Problem(code="unreadable-data", message=error.message))
-        return Report.of(found, _check_options(provider, spec))
+        return Report.of(found, check_options(provider, spec))
     if validation is not None:
         found += check_leakage(train, validation)
     found += check_capabilities(provider, spec, summary)
-    options = _check_options(provider, spec)
+    options = check_options(provider, spec)
     found += options
     if not options:  # a provider may rely on its options being valid
         found += provider.check(spec, summary)
@@ -96,7 +96,8 @@ def _asked_for(spec: FineTuneSpec, data: DataSummary) -> Iterator[tuple[Capabili
             yield capability, path
 
 
-def _check_options(provider: FineTuneProvider, spec: FineTuneSpec) -> list[Problem]:
+def check_options(provider: FineTuneProvider, spec: FineTuneSpec) -> list[Problem]:
+    """Refuse options that the provider does not know, or whose values are out of bounds."""
     try:
         provider.options(spec)
     except ValidationError as error:

@@ -88,7 +88,7 @@ class Running(Core):
             raise JobFailedError(
                 f"Job {job.id!r} succeeded, but the provider names no tuned model.",
                 snapshot=job,
-                next_step="Look at its events; a safety check may have held the model back.",
+                next_step="It may have been deleted, or held back by a safety check; see the events.",
             )
         return job.fine_tuned_model
 

@@ -50,7 +50,12 @@ def job_is_over(job: JobSnapshot) -> bool:
             return True
         case JobStatus.FAILED:
             reason = f"{job.error.message} [{job.error.code}]" if job.error else "no reason given"
-            raise JobFailedError(f"Job {job.id!r} failed: {reason}", snapshot=job)
+            raise JobFailedError(
+                f"Job {job.id!r} failed: {reason}",
+                snapshot=job,
+                next_step="The run keeps this job; once the cause is mended, launch under another "
+                "run name.",
+            )
         case JobStatus.CANCELLED:
             raise JobCancelledError(f"Job {job.id!r} was cancelled.", snapshot=job)
         case JobStatus.PAUSED:
@@ -74,9 +79,10 @@ def deployment_is_ready(deployment: DeploymentSnapshot) -> bool:
             return True
         case DeploymentStatus.FAILED | DeploymentStatus.DELETED | DeploymentStatus.DELETING:
             reason = deployment.error.message if deployment.error else "no reason given"
+            failed = deployment.status is DeploymentStatus.FAILED
+            what = "failed" if failed else f"is {deployment.status.value}"
             raise DeploymentFailedError(
-                f"Deployment {deployment.name!r} is {deployment.status.value}: {reason}",
-                snapshot=deployment,
+                f"Deployment {deployment.name!r} {what}: {reason}", snapshot=deployment
             )
         case _:
             return False

@@ -300,8 +300,7 @@ def quickstart_split(
     """
     sizes = {"train": train, "validation": validation, "test": test}
     parts = [
-        _rows(count, Random(f"{part}/{seed}"), _belongs_to(part))
-        for part, count in sizes.items()
+        _rows(count, Random(f"{part}/{seed}"), _belongs_to(part)) for part, count in sizes.items()
     ]
     return parts[0], parts[1], parts[2]
 

@@ -95,7 +95,8 @@ class LocalDeployments(SupportsDeployment):
             ConfigError: An option is unknown or out of bounds, or there is no chat template.
             CorruptModelError: The model folder is not whole.
             PortInUseError: The port that was asked for is taken.
-            ConflictError: The name serves another model already.
+            ConflictError: The name serves another model already, or this one with other settings
+                than those that are asked for now.
             LocalRunError: The home folder cannot be written.
         """
         if not _NAME.fullmatch(name):
@@ -108,7 +109,9 @@ class LocalDeployments(SupportsDeployment):
             raise InvalidRequestError(f"`ttl` must be above zero, not {ttl!r}.", provider=self.name)
         chosen = ServeOptions.read(options)
         with self._holding(name):
-            there = self._there_already(name, model)
+            there = self._there_already(
+                name, model, ttl=ttl, options=chosen.model_dump(mode="json", include=set(options))
+            )
             if there is not None:
                 return there
             return self._start(model, name=name, ttl=ttl, options=chosen)
@@ -203,7 +206,9 @@ class LocalDeployments(SupportsDeployment):
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
 
-    def _there_already(self, name: str, model: ModelRef) -> DeploymentSnapshot | None:
+    def _there_already(
+        self, name: str, model: ModelRef, *, ttl: float | None, options: Mapping[str, Any]
+    ) -> DeploymentSnapshot | None:
         record = self._record(name)
         asked = record.asked()
         if asked is None:
@@ -213,9 +218,14 @@ class LocalDeployments(SupportsDeployment):
             if there.status.is_terminal:
                 self._remove(record)
                 return None
-            if there.model.id == model.id:
+            wanted = {**options, **({} if ttl is None else {"ttl": ttl})}
+            stands = {**asked["options"], "ttl": asked["ttl"]}
+            other = [f"`{key}` {stands[key]!r}" for key in wanted if wanted[key] != stands[key]]
+            if there.model.id == model.id and not other:
                 return there
             what = f"serves {there.model.id!r}"
+            if there.model.id == model.id:
+                what = f"stands with {' and '.join(other)}"
         else:
             what = f"belongs to provider {asked['provider']!r}"
         raise ConflictError(
@@ -326,7 +336,7 @@ class LocalDeployments(SupportsDeployment):
                     "status": "failed",
                     "reason": "server-died",
                     "message": "The host process ended without a last word: it was killed, or the "
-                    "machine was restarted.",
+                    "machine was restarted. Deploy it again.",
                     "log_tail": tail(record.log, _LOG_LINES),
                 }
         if said.get("status") in ("creating", "ready") and record.delete_requested:
@@ -344,6 +354,5 @@ class LocalDeployments(SupportsDeployment):
 def _fault(said: Mapping[str, Any], record: Record) -> JobFault:
     log = str(said.get("log_tail") or "").strip()
     message = str(said.get("message") or "The server failed.")
-    if log:
-        message = f"{message}\nThe end of {record.log}:\n{log}"
+    message += f"\nThe end of {record.log}:\n{log}" if log else f"\nThe log is {record.log}."
     return JobFault(code=str(said.get("reason") or "failed"), message=message)

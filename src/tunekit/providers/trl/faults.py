@@ -31,7 +31,8 @@ OUT_OF_MEMORY = (
 )
 DISK_FULL = (
     "The disk is full; nothing half-made was left. Free some space or set `runs_dir` to another"
-    " disk, then launch again; lower `options.trl.save_total_limit` to keep fewer checkpoints."
+    " disk, then launch again under another run name; lower `options.trl.save_total_limit` to keep"
+    " fewer checkpoints."
 )
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -98,7 +99,7 @@ def cannot_load(base: str, error: Exception, *, what: str) -> Exception:
     """
     if isinstance(error, OSError) and error.errno in (*_FULL, errno.ENOMEM):
         return error
-    text = str(error)
+    text = " ".join(str(error).split())  # theirs is a small page
     if "trust_remote_code" in text:
         return TrainingFault("remote-code", remote_code(base))
     if isinstance(error, OSError):

@@ -58,13 +58,14 @@ def bind(port: int) -> socket.socket:
 
 
 class _End(Exception):
-    """The deployment ends; carries its last word."""
+    """The deployment ends; carries its last word, and whether that says all there is to say."""
 
-    def __init__(self, status: str, reason: str, message: str) -> None:
+    def __init__(self, status: str, reason: str, message: str, *, explained: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.explained = explained
 
 
 class _Probe:
@@ -188,13 +189,14 @@ class Host:
     def _server_ended(self, code: int) -> None:
         fault = self.record.fault()
         if fault is not None:
-            raise _End("failed", str(fault["code"]), str(fault["message"]))
+            raise _End("failed", str(fault["code"]), str(fault["message"]), explained=True)
         how = f"exit code {code}"
         if code < 0:
             with contextlib.suppress(ValueError):
                 how = signal.Signals(-code).name
         hint = " The machine may have run out of memory." if how == "SIGKILL" else ""
-        raise _End("failed", "server-exited", f"The server process ended ({how}).{hint}")
+        said = f"The server process ended ({how}).{hint} Deploy it again."
+        raise _End("failed", "server-exited", said)
 
     def _wait_until_ready(self) -> None:
         limit = float(self.asked["options"]["max_startup_seconds"])
@@ -231,7 +233,7 @@ class Host:
         say(f"{end.status} ({end.reason}): {end.message}")
         self.record.forget_key()
         content: dict[str, Any] = {"reason": end.reason, "message": end.message}
-        if end.status == "failed":
+        if end.status == "failed" and not end.explained:
             content["log_tail"] = tail(self.record.log, LOG_LINES)
         with contextlib.suppress(FileNotFoundError):  # somebody has removed the directory
             self.record.write_status(end.status, expires_at=self.expires_at, **content)

@@ -40,7 +40,7 @@ def _end_with_pipe() -> None:
 
 
 def _explain(error: BaseException, model: str) -> tuple[str, str]:
-    kind, text = type(error).__name__, str(error)
+    kind, text = type(error).__name__, " ".join(str(error).split())
     memory = ("can't allocate memory", "out of memory", "Cannot allocate memory")
     starved = isinstance(error, MemoryError) or any(words in text for words in memory)
     if starved or "OutOfMemory" in kind:
