@@ -2,7 +2,8 @@
 
 Both are trained from scratch on the text of `small_base_text.py`; nothing is downloaded:
 
-    python scripts/make_small_base.py --steps 3000 --out src/tunekit/quickstart/base
+    python scripts/make_small_base.py --steps 2200 --out first
+    python scripts/make_small_base.py --start first --mix lists --seed 21 --steps 1800 --out second
 
 The same seed and number of steps give the same text and the same order; weights agree up to the
 arithmetic of the machine.

@@ -88,7 +88,7 @@ class Running(Core):
             raise JobFailedError(
                 f"Job {job.id!r} succeeded, but the provider names no tuned model.",
                 snapshot=job,
-                next_step="It may have been deleted, or held back by a safety check; see the events.",
+                next_step="It was deleted, or a safety check held it back; its events may say.",
             )
         return job.fine_tuned_model
 

@@ -285,7 +285,7 @@ def generate(rows: int, *, seed: int = 7) -> list[Row]:
 
 
 def quickstart_split(
-    train: int = 2400, validation: int = 100, test: int = 250, *, seed: int = 7
+    train: int = 4000, validation: int = 100, test: int = 250, *, seed: int = 7
 ) -> tuple[list[Row], list[Row], list[Row]]:
     """Rows to train on, to watch and to score on; no two parts share a sentence.
 
