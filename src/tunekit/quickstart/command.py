@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tunekit.cli.shell import Shell, command
 from tunekit.cli.words import columns, pairs, wrapped
+from tunekit.quickstart import settings
 
 if TYPE_CHECKING:
     from tunekit.problems import Report
@@ -31,7 +32,9 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the data files are written.")] = Path(
         "tunekit-quickstart"
     ),
-    rows: Annotated[int, typer.Option(min=20, max=2000, help="Held-out rows to score on.")] = 200,
+    rows: Annotated[
+        int, typer.Option(min=20, max=2000, help="Held-out rows to score on.")
+    ] = settings.TEST_ROWS,
     run: Annotated[
         str | None, typer.Option(help="Run name; by default a fresh one, so it trains anew.")
     ] = None,

@@ -69,7 +69,15 @@ def make_spec(model: str | None) -> FineTuneSpec:
         adapter=LoRA(r=settings.LORA_R, alpha=settings.LORA_ALPHA),
         seed=settings.SEED,
         suffix="quickstart",
-        options={"trl": dict(settings.TRL_OPTIONS)},
+        options={
+            "trl": {
+                "learning_rate": settings.LEARNING_RATE,
+                "lr_scheduler_type": settings.LR_SCHEDULER,
+                "warmup_ratio": settings.WARMUP_SHARE,
+                "max_length": settings.MAX_LENGTH,
+                "logging_steps": settings.LOGGING_STEPS,
+            }
+        },
     )
 
 
@@ -118,7 +126,7 @@ class Story:
                 deployment,
                 self.data.test,
                 recipes.exact_match,
-                max_tokens=settings.MAX_ANSWER_TOKENS,
+                max_tokens=settings.MAX_NEW_TOKENS,
                 progress=progress,
             )
 
