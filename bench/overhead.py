@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ ROWS = 2000
 BATCH = 16
 RANK = 16
 RATE = 1e-3
+WARMUP = 0.03
 BOUND = 1.05
 
 PLAIN = textwrap.dedent(
@@ -37,7 +39,7 @@ PLAIN = textwrap.dedent(
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
-    base, data, out, epochs, batch, rank, rate = json.loads(sys.argv[1])
+    base, data, out, epochs, batch, rank, rate, warmup = json.loads(sys.argv[1])
     trainer = SFTTrainer(
         model=AutoModelForCausalLM.from_pretrained(base, dtype="float32"),
         processing_class=AutoTokenizer.from_pretrained(base),
@@ -46,7 +48,7 @@ PLAIN = textwrap.dedent(
         args=SFTConfig(
             output_dir=out + "/checkpoints", num_train_epochs=epochs,
             per_device_train_batch_size=batch, learning_rate=rate, lr_scheduler_type="linear",
-            warmup_ratio=0.03, assistant_only_loss=True, max_length=1024, packing=False,
+            warmup_steps=warmup, assistant_only_loss=True, max_length=1024, packing=False,
             bf16=False, use_cpu=True, gradient_checkpointing=False, activation_checkpointing=False,
             logging_steps=10, save_strategy="epoch", seed=7, report_to="none",
         ),
@@ -64,23 +66,25 @@ PLAIN = textwrap.dedent(
 
 def plain(data: Path, folder: Path, epochs: int) -> tuple[float, dict[str, float]]:
     """Seconds of the plain script, and what it says of itself."""
-    asked = [BASE_MODEL, str(data), str(folder), epochs, BATCH, RANK, RATE]
+    warmup = math.ceil(WARMUP * epochs * math.ceil(ROWS / BATCH))
+    asked = [BASE_MODEL, str(data), str(folder), epochs, BATCH, RANK, RATE, warmup]
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", PLAIN, json.dumps(asked)],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
         text=True,
     )
     seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        raise SystemExit(f"The plain script failed:\n{done.stderr[-2000:]}")
     said: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return seconds, said
 
 
 def through_tunekit(data: Path, home: Path, epochs: int, run: str) -> tuple[float, int]:
     """Seconds from `fine_tune` to the finished model, and the steps that were made."""
-    steps_per_epoch = -(-ROWS // BATCH)
+    steps_per_epoch = math.ceil(ROWS / BATCH)
     spec = FineTuneSpec(
         model=BASE_MODEL,
         method=SFT(n_epochs=epochs, batch_size=BATCH),
@@ -90,6 +94,7 @@ def through_tunekit(data: Path, home: Path, epochs: int, run: str) -> tuple[floa
             "trl": {
                 "learning_rate": RATE,
                 "precision": "fp32",
+                "warmup_ratio": WARMUP,
                 "logging_steps": 10,
                 "save_steps": steps_per_epoch,
                 "gradient_accumulation_steps": 1,
