@@ -22,13 +22,14 @@ from tunekit.errors import (
     JobFailedError,
     JobPausedError,
     NotFoundError,
+    PreflightError,
     UnclearReplyError,
     UnknownModelError,
     UnknownProviderError,
     UnsupportedError,
 )
 from tunekit.problems import Report
-from tunekit.providers.base import JobStatus, ModelRef, ProviderSettings
+from tunekit.providers.base import Estimate, JobStatus, ModelRef, ProviderSettings
 from tunekit.spec import FineTuneSpec
 from tunekit.testing import FakeProvider, VirtualClock
 
@@ -251,6 +252,40 @@ def test_upload_progress_reaches_the_end(
     seen: list[tuple[int, int]] = []
     client.fine_tune(spec, train, on_upload=lambda done, of: seen.append((done, of)))
     assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_estimating_with_an_unknown_option_is_refused_like_a_launch(
+    client: Client, spec: FineTuneSpec, train: Dataset
+) -> None:
+    odd = spec.model_copy(update={"options": {"fake": {"frobnicate": 1}}})
+    with pytest.raises(PreflightError, match="frobnicate"):
+        client.estimate(odd, train)
+
+
+def test_a_name_that_is_nearly_a_logical_model_is_suspected(
+    provider: FakeProvider, spec: FineTuneSpec, train: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "t.toml").write_text('[models.small]\nfake = "m"\n', encoding="utf-8")
+    client = connect(provider=provider, config=tmp_path / "t.toml")
+    (problem,) = client.check(spec.with_model("smal"), train).warnings
+    assert problem.code == "nearly-a-logical-model"
+    assert "'small'" in problem.fix
+    assert not client.check(spec.with_model("small"), train).warnings
+
+
+def test_a_budget_that_cannot_be_checked_is_said(
+    provider: FakeProvider,
+    spec: FineTuneSpec,
+    train: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "t.toml").write_text("[budget]\nmax_usd_per_job = 5\n", encoding="utf-8")
+    client = connect(provider=provider, config=tmp_path / "t.toml")
+    monkeypatch.setattr(provider, "estimate", lambda *_: Estimate())
+    report = client.check(spec, train)
+    assert [problem.code for problem in report.warnings] == ["budget-unchecked"]
+    assert report.ok
 
 
 def test_a_job_is_found_by_run_name_and_by_id(

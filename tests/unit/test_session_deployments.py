@@ -322,7 +322,7 @@ def test_a_deployment_that_failed_says_why(
         "error": JobFault(code="no-room", message="no capacity in this region"),
     }
     provider.standing[deployment.name] = deployment.snapshot.model_copy(update=failed)
-    with pytest.raises(DeploymentFailedError, match="is failed: no capacity in this region"):
+    with pytest.raises(DeploymentFailedError, match="failed: no capacity in this region"):
         deployment.wait()
     assert deployment.refresh().status is DeploymentStatus.FAILED
     assert deployment.check() is DeploymentStatus.FAILED
