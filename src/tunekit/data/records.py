@@ -22,10 +22,15 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
 class DataKind(StrEnum):
-    """The four structures that a row can have."""
+    """The five structures that a row can have.
+
+    A reinforcement prompt has the keys of a chat row, so it is told by what the data is for, or by
+    whose turn comes last; see `kind_of`.
+    """
 
     CHAT = "chat"
     PREFERENCE = "preference"
+    REINFORCEMENT = "reinforcement"
     PROMPT_COMPLETION = "prompt_completion"
     TEXT = "text"
 
@@ -33,14 +38,17 @@ class DataKind(StrEnum):
 ROW_KEYS: Mapping[DataKind, tuple[str, ...]] = {
     DataKind.CHAT: ("messages", "tools", "functions", "parallel_tool_calls"),
     DataKind.PREFERENCE: ("input", "preferred_output", "non_preferred_output"),
+    DataKind.REINFORCEMENT: ("messages", "tools", "parallel_tool_calls"),
     DataKind.PROMPT_COMPLETION: ("prompt", "completion", "tools"),
     DataKind.TEXT: ("text",),
 }
-"""The keys that mean something in a row of each kind."""
+"""The keys that mean something in a row of each kind. Those of a reinforcement prompt that stand not here
+are free: its grader reads them."""
 
 REQUIRED_KEYS: Mapping[DataKind, tuple[str, ...]] = {
     DataKind.CHAT: ("messages",),
     DataKind.PREFERENCE: ("input", "preferred_output", "non_preferred_output"),
+    DataKind.REINFORCEMENT: ("messages",),
     DataKind.PROMPT_COMPLETION: ("prompt", "completion"),
     DataKind.TEXT: ("text",),
 }
@@ -146,6 +154,17 @@ class ChatRecord(_Record):
     parallel_tool_calls: bool | None = None
 
 
+class ReinforcementRecord(_Record):
+    """A prompt whose sampled answers a grader scores: the last turn is the user's.
+
+    Every other key is a reference field, which graders read as `{{item.<key>}}`.
+    """
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    tools: list[Tool] | None = None
+    parallel_tool_calls: bool | None = None
+
+
 class PreferenceInput(_Record):
     """The conversation that both answers of a preference continue."""
 
@@ -176,18 +195,22 @@ class TextRecord(_Record):
     text: str
 
 
-Record = ChatRecord | PreferenceRecord | PromptCompletionRecord | TextRecord
+Record = ChatRecord | PreferenceRecord | ReinforcementRecord | PromptCompletionRecord | TextRecord
 
 _RECORDS: Mapping[DataKind, type[Record]] = {
     DataKind.CHAT: ChatRecord,
     DataKind.PREFERENCE: PreferenceRecord,
+    DataKind.REINFORCEMENT: ReinforcementRecord,
     DataKind.PROMPT_COMPLETION: PromptCompletionRecord,
     DataKind.TEXT: TextRecord,
 }
 
 
 def kind_of(row: Mapping[str, Any]) -> DataKind | None:
-    """Tell a row's kind by its keys alone; None when no kind's keys are all there."""
+    """Tell a row's kind by its keys alone; None when no kind's keys are all there.
+
+    Never `reinforcement`, which only the use of the data, or its last turn, tells from `chat`.
+    """
     for kind, keys in REQUIRED_KEYS.items():
         if all(key in row for key in keys):
             return kind
@@ -224,14 +247,18 @@ def known_kind(row: Mapping[str, Any], source: str) -> DataKind:
     return kind
 
 
-def parse_record(row: Mapping[str, Any]) -> Record:
+def parse_record(row: Mapping[str, Any], kind: DataKind | None = None) -> Record:
     """Give the typed view of a row.
+
+    Args:
+        row: A row of any kind.
+        kind: What it is taken for; by default what its keys say.
 
     Raises:
         ValueError: The row is of no known kind, or does not fit its kind (a
             `pydantic.ValidationError`). `Dataset.check` explains such rows better.
     """
-    kind = kind_of(row)
+    kind = kind or kind_of(row)
     if kind is None:
         raise ValueError(f"a row with the keys {sorted(row)} is of no known kind")
     return _RECORDS[kind].model_validate(row)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from tunekit.data.checks.rows import check_row
 from tunekit.data.encoding import digest
 from tunekit.data.records import (
     REQUIRED_KEYS,
@@ -19,7 +20,6 @@ from tunekit.data.records import (
     kind_of,
     unknown_structure,
 )
-from tunekit.data.rows import check_row
 from tunekit.data.sources import Entry
 from tunekit.problems import Problem, Severity
 

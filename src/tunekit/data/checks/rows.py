@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from tunekit.data.conversation import (
+from tunekit.data.checks.catalogue import error, rule
+from tunekit.data.checks.conversation import (
     ANSWER_RULES,
     CONVERSATION_RULES,
     MESSAGE_RULES,
     Conversation,
     Faults,
     Turn,
-    error,
     is_blank,
     read_turns,
 )
@@ -30,6 +30,7 @@ def check_row(row: Row, kind: DataKind) -> Iterator[Problem]:
     yield from text_is_unicode(row)
 
 
+@rule("content", errors=("bad-unicode",))
 def text_is_unicode(row: Row) -> Faults:
     """No string holds half of a surrogate pair: it is no character, and no tokenizer takes it."""
     try:
@@ -40,6 +41,7 @@ def text_is_unicode(row: Row) -> Faults:
         yield error("bad-unicode", "", message, fix)
 
 
+@rule("structure", errors=("missing-messages",))
 def chat(row: Row) -> Faults:
     """A conversation whose assistant messages are learnt."""
     tools, problems = _tools(row)
@@ -54,10 +56,19 @@ def chat(row: Row) -> Faults:
     yield from _talk(talk)
     # A broken message may well be the answer that seems to be missing.
     if turns and not problems:
-        for rule in ANSWER_RULES:
-            yield from rule(talk)
+        for answer_rule in ANSWER_RULES:
+            yield from answer_rule(talk)
 
 
+@rule(
+    "structure",
+    errors=(
+        "missing-messages",
+        "equal-pair",
+        "missing-preferred-output",
+        "missing-non-preferred-output",
+    ),
+)
 def preference(row: Row) -> Faults:
     """A conversation with a better and a worse answer."""
     source = row.get("input")
@@ -86,6 +97,7 @@ def preference(row: Row) -> Faults:
 _PAIR: Final = "Give both outputs as lists of assistant messages."
 
 
+@rule("structure", errors=("unlike-prompt-and-completion",))
 def prompt_completion(row: Row) -> Faults:
     """A prompt and what follows it: both text, or both lists of messages."""
     tools, problems = _tools(row)
@@ -112,6 +124,21 @@ def prompt_completion(row: Row) -> Faults:
         yield from _answer(completion, "completion", turns, tools)
 
 
+@rule("structure", errors=("missing-messages",))
+def reinforcement(row: Row) -> Faults:
+    """A prompt whose sampled answers a grader scores."""
+    tools, problems = _tools(row)
+    yield from problems
+    if row.get("messages") is None:
+        fix = "Add a list of messages."
+        yield error("missing-messages", "messages", "The row has no messages.", fix)
+        return
+    turns, problems = read_turns(row["messages"], "messages")
+    yield from problems
+    yield from _talk(Conversation("messages", turns, tools))
+
+
+@rule("structure", errors=("bad-text", "empty-text"))
 def text(row: Row) -> Faults:
     """Plain text."""
     value = row.get("text")
@@ -125,8 +152,8 @@ def _talk(talk: Conversation) -> Faults:
     for turn in talk.turns:
         for message_rule in MESSAGE_RULES:
             yield from message_rule(turn)
-    for rule in CONVERSATION_RULES:
-        yield from rule(talk)
+    for conversation_rule in CONVERSATION_RULES:
+        yield from conversation_rule(talk)
 
 
 def _answer(value: Any, path: str, before: list[Turn], tools: frozenset[str]) -> Faults:
@@ -138,10 +165,11 @@ def _answer(value: Any, path: str, before: list[Turn], tools: frozenset[str]) ->
         if problem.path is not None and problem.path.startswith(path):
             yield problem
     if turns and not problems:
-        for rule in ANSWER_RULES:
-            yield from rule(Conversation(path, turns, tools))
+        for answer_rule in ANSWER_RULES:
+            yield from answer_rule(Conversation(path, turns, tools))
 
 
+@rule("tools", errors=("bad-tools", "duplicate-tool"))
 def _tools(row: Mapping[str, Any], prefix: str = "") -> tuple[frozenset[str], list[Problem]]:
     """The names of the tools that a row defines, and what is wrong with the definitions."""
     names: list[str] = []
@@ -184,6 +212,7 @@ def _tool_name(definition: Any, *, wrapped: bool) -> str | None:
 _RULES: Final[Mapping[DataKind, Callable[[Row], Faults]]] = {
     DataKind.CHAT: chat,
     DataKind.PREFERENCE: preference,
+    DataKind.REINFORCEMENT: reinforcement,
     DataKind.PROMPT_COMPLETION: prompt_completion,
     DataKind.TEXT: text,
 }

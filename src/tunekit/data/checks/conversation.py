@@ -13,22 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
+from tunekit.data.checks.catalogue import error, rule, warning
 from tunekit.data.records import MESSAGE_KEYS, Role
-from tunekit.problems import Problem, Severity
+from tunekit.problems import Problem
 
 ROLES: Final = get_args(Role)
 
 Faults = Iterator[Problem]
-
-
-def error(code: str, path: str, message: str, fix: str) -> Problem:
-    """A fault that stops a launch."""
-    return Problem(code=code, path=path, message=message, fix=fix)
-
-
-def warning(code: str, path: str, message: str, fix: str) -> Problem:
-    """A fault that is only shown."""
-    return Problem(code=code, path=path, message=message, fix=fix, severity=Severity.WARNING)
 
 
 class Turn:
@@ -79,6 +70,7 @@ class Conversation:
     tools: frozenset[str] = field(default_factory=frozenset)
 
 
+@rule("structure", errors=("messages-not-a-list", "empty-messages", "message-not-an-object"))
 def read_turns(value: Any, path: str) -> tuple[list[Turn], list[Problem]]:
     """Take a list of messages apart; the problems say what is no message."""
     if not isinstance(value, list):
@@ -104,6 +96,7 @@ _LIST: Final = 'Give a list of {"role": ..., "content": ...} objects.'
 # Rules for one message.
 
 
+@rule("messages", errors=("missing-role", "unknown-role"))
 def known_role(turn: Turn) -> Faults:
     """Every message has one of the six roles."""
     if turn.role is None:
@@ -113,6 +106,7 @@ def known_role(turn: Turn) -> Faults:
         yield error("unknown-role", f"{turn.path}.role", f"The role is {turn.role!r:.80}.", fix)
 
 
+@rule("messages", errors=("unknown-message-key",))
 def known_keys(turn: Turn) -> Faults:
     """A message has no keys but those of the format; a service may refuse or ignore others."""
     for key in turn.message:
@@ -134,6 +128,7 @@ _OWNERS: Final = {
 }
 
 
+@rule("messages", errors=("misplaced-message-key",))
 def keys_fit_role(turn: Turn) -> Faults:
     """Only the assistant calls tools, only a tool answers a call, and nobody learns to speak."""
     for key in turn.message:
@@ -149,6 +144,7 @@ def keys_fit_role(turn: Turn) -> Faults:
             )
 
 
+@rule("messages", errors=("missing-content",))
 def has_content(turn: Turn) -> Faults:
     """There is content, unless the assistant calls a tool or refuses instead."""
     if turn.message.get("content") is not None or turn.role == "function":
@@ -158,6 +154,10 @@ def has_content(turn: Turn) -> Faults:
         yield error("missing-content", turn.path, "The message has no content.", fix)
 
 
+@rule(
+    "messages",
+    errors=("bad-content", "bad-content-part", "unknown-content-part", "misplaced-image"),
+)
 def content_is_text_or_parts(turn: Turn) -> Faults:
     """Content is a string, or a list of parts that are each whole and known."""
     content = turn.message.get("content")
@@ -194,6 +194,7 @@ def _part_fault(part: Any, role: Any) -> tuple[str, str, str] | None:
     return "unknown-content-part", f"The part has the type {kind!r:.80}.", fix
 
 
+@rule("learning", errors=("empty-answer",))
 def assistant_says_something(turn: Turn) -> Faults:
     """An assistant message that is blank and calls no tool teaches the model to say nothing."""
     content = turn.message.get("content")
@@ -204,6 +205,7 @@ def assistant_says_something(turn: Turn) -> Faults:
         yield error("empty-answer", f"{turn.path}.content", "The assistant says nothing.", fix)
 
 
+@rule("content", warnings=("empty-content",))
 def others_say_something(turn: Turn) -> Faults:
     """A blank system, developer or user message is most often a column that was not filled."""
     if turn.role in ("system", "developer", "user") and is_blank(turn.message.get("content")):
@@ -224,6 +226,7 @@ def is_blank(content: Any) -> bool:
     return False
 
 
+@rule("learning", errors=("bad-weight", "misplaced-weight"))
 def weight_is_zero_or_one(turn: Turn) -> Faults:
     """`weight` switches the loss of an assistant message on or off, and nothing else."""
     weight = turn.message.get("weight")
@@ -237,6 +240,7 @@ def weight_is_zero_or_one(turn: Turn) -> Faults:
         yield error("misplaced-weight", path, message, "Only assistant messages are learnt.")
 
 
+@rule("tools", errors=("bad-tool-call",))
 def calls_are_whole(turn: Turn) -> Faults:
     """A tool call has an id, the type `function`, and a function with a name."""
     calls = turn.message.get("tool_calls")
@@ -263,6 +267,7 @@ def calls_are_whole(turn: Turn) -> Faults:
             yield error("bad-tool-call", where, "The called function has no name.", fix)
 
 
+@rule("tools", errors=("bad-tool-arguments",))
 def arguments_are_json(turn: Turn) -> Faults:
     """Arguments are a JSON object *written as a string*, as the model will have to write it."""
     for path, function in turn.functions():
@@ -280,6 +285,7 @@ def arguments_are_json(turn: Turn) -> Faults:
         yield error("bad-tool-arguments", f"{path}.arguments", message, fix)
 
 
+@rule("tools", errors=("missing-function-name",))
 def function_result_has_name(turn: Turn) -> Faults:
     """A message of the older role `function` names the function that it comes from."""
     if turn.role == "function" and not isinstance(turn.message.get("name"), str):
@@ -287,6 +293,7 @@ def function_result_has_name(turn: Turn) -> Faults:
         yield error("missing-function-name", turn.path, "The function message has no name.", fix)
 
 
+@rule("messages", errors=("bad-message-value",))
 def strings_are_strings(turn: Turn) -> Faults:
     """`name` and `refusal` are text."""
     for key in ("name", "refusal"):
@@ -298,6 +305,7 @@ def strings_are_strings(turn: Turn) -> Faults:
 # Rules for a conversation.
 
 
+@rule("messages", warnings=("system-not-first",))
 def system_comes_first(talk: Conversation) -> Faults:
     """Most chat templates know a system message at the beginning only."""
     begun = False
@@ -309,6 +317,7 @@ def system_comes_first(talk: Conversation) -> Faults:
             yield warning("system-not-first", turn.path, message, "Move it to the front.")
 
 
+@rule("messages", warnings=("consecutive-user-messages",))
 def users_take_turns(talk: Conversation) -> Faults:
     """Two user turns in a row are allowed, but some open models' chat templates refuse them."""
     for before, turn in zip(talk.turns, talk.turns[1:], strict=False):
@@ -317,6 +326,7 @@ def users_take_turns(talk: Conversation) -> Faults:
             yield warning("consecutive-user-messages", turn.path, message, "Join them into one.")
 
 
+@rule("tools", errors=("undefined-tool",))
 def called_tools_are_defined(talk: Conversation) -> Faults:
     """A call is to a tool that the row's `tools` define."""
     for turn in talk.turns:
@@ -329,6 +339,11 @@ def called_tools_are_defined(talk: Conversation) -> Faults:
                 )
 
 
+@rule(
+    "tools",
+    errors=("missing-tool-call-id", "unknown-tool-call-id"),
+    warnings=("unanswered-tool-call",),
+)
 def answers_match_calls(talk: Conversation) -> Faults:
     """Each tool message answers a call made before it; each call is answered before talk goes on.
 
@@ -365,6 +380,7 @@ def answers_match_calls(talk: Conversation) -> Faults:
 # Rules for what a row of chat must give to learn from.
 
 
+@rule("learning", errors=("no-assistant-message", "last-message-not-assistant"))
 def ends_with_an_answer(talk: Conversation) -> Faults:
     """Supervised training learns assistant messages: there is one, and one comes last."""
     if not any(turn.is_assistant for turn in talk.turns):
@@ -377,6 +393,7 @@ def ends_with_an_answer(talk: Conversation) -> Faults:
         yield error("last-message-not-assistant", talk.turns[-1].path, message, fix)
 
 
+@rule("learning", errors=("nothing-learnt",))
 def something_is_learnt(talk: Conversation) -> Faults:
     """Not every assistant message has weight 0."""
     weights = [turn.message.get("weight") for turn in talk.turns if turn.is_assistant]
