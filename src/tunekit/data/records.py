@@ -42,7 +42,7 @@ ROW_KEYS: Mapping[DataKind, tuple[str, ...]] = {
     DataKind.PROMPT_COMPLETION: ("prompt", "completion", "tools"),
     DataKind.TEXT: ("text",),
 }
-"""The keys that mean something in a row of each kind. Those of a reinforcement prompt that stand not here
+"""The keys that mean something in a row of each kind. Other keys of a reinforcement prompt
 are free: its grader reads them."""
 
 REQUIRED_KEYS: Mapping[DataKind, tuple[str, ...]] = {
