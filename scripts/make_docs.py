@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Final
 
 import typer
 from typer.core import TyperGroup, TyperOption
@@ -16,6 +17,7 @@ from typer.main import get_command
 
 from tunekit.capabilities import Capability
 from tunekit.cli.app import app
+from tunekit.data.checks.catalogue import GROUPS, all_rules
 from tunekit.providers import registry
 from tunekit.providers.base import FineTuneProvider
 
@@ -89,6 +91,52 @@ def command_reference() -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
+_GROUPS: Final = {
+    "file": ("The file", "Whether it can be read at all, line by line."),
+    "structure": ("Rows", "What a row of each kind is made of."),
+    "messages": ("Messages", "Roles, their order, and what a message holds."),
+    "tools": ("Tools", "Definitions, calls, and the answers to calls."),
+    "images": ("Images", "Pictures in user messages."),
+    "learning": ("What is learnt", "Whether a row teaches anything."),
+    "content": ("Text", "What the text of rows holds."),
+    "limits": ("Limits", "What a service or a model takes."),
+    "likeness": ("Likeness", "Rows that repeat or contradict each other."),
+}
+
+
+def rules_page() -> str:
+    """Every rule of the data check, from the register that the check itself uses."""
+    rules = all_rules()
+    parts = [
+        "# What `check` looks for",
+        "",
+        "This page is written by `make docs` from the rules themselves. An error stops a launch; a",
+        "warning is shown. Each problem names its code, the line, and the place in the row.",
+        "",
+    ]
+    for group in GROUPS:
+        chosen = [one for one in rules if one.group == group]
+        if not chosen:
+            continue
+        title, about = _GROUPS[group]
+        parts += [
+            f"## {title}",
+            "",
+            about,
+            "",
+            "| code | severity | what must hold |",
+            "|---|---|---|",
+        ]
+        for one in chosen:
+            holds = one.about.replace("|", "\\|")
+            for severity, codes in (("error", one.errors), ("warning", one.warnings)):
+                if codes:
+                    named = ", ".join(f"`{code}`" for code in codes)
+                    parts.append(f"| {named} | {severity} | {holds} |")
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
 def between(text: str, mark: str, content: str) -> str:
     """Replace what stands between the two comments of this mark."""
     pattern = rf"(<!-- {mark}: begin -->\n).*?(<!-- {mark}: end -->)"
@@ -101,6 +149,7 @@ def pages() -> dict[Path, str]:
     return {
         readme: between(readme.read_text(encoding="utf-8"), "capabilities", capability_table()),
         ROOT / "docs" / "cli.md": command_reference(),
+        ROOT / "docs" / "rules.md": rules_page(),
     }
 
 

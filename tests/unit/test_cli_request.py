@@ -231,28 +231,6 @@ def test_check_of_a_whole_request_names_what_the_provider_cannot_do(world: World
     assert "unsupported-rft" in [problem["code"] for problem in problems]
 
 
-def test_check_of_data_files_needs_no_provider_and_lists_every_fault(world: World) -> None:
-    bad = write_rows(world.folder / "bad.jsonl", [{"messages": []}, *ROWS, {"x": 1}])
-    done = world.call("check", str(world.data), str(bad), "--json")
-    assert done.exit_code == Exit.REFUSED
-    document = json.loads(done.stdout)
-    assert [problem["line"] for problem in document["problems"]] == [1, 42]
-    assert [file["rows"] for file in document["files"]] == [40, 42]
-
-
-def test_check_shows_twenty_problems_unless_all_are_asked_for(world: World) -> None:
-    write_rows(world.folder / "bad.jsonl", [{"messages": [], "n": n} for n in range(30)])
-    short = world.call("check", "bad.jsonl")
-    assert short.stdout.count("✗") == 20
-    assert "and 11 more" in short.stdout
-    assert world.call("check", "bad.jsonl", "--all").stdout.count("✗") == 30
-
-
-def test_check_refuses_data_files_beside_request_options(world: World) -> None:
-    done = world.call("check", "data.jsonl", "--model", "m")
-    assert done.exit_code == Exit.USAGE
-
-
 def test_estimate_gives_the_figures(world: World) -> None:
     words = ("estimate", "-m", "base", "--train", "data.jsonl")
     document = json.loads(world.fake_call(*words, "--json").stdout)

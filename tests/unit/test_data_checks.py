@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunekit.data import Dataset, check_leakage, parse_record
+from tunekit.data import DataKind, Dataset, check_leakage, parse_record
 from tunekit.data.checks import FEW_ROWS
+from tunekit.data.checks.catalogue import all_rules
+from tunekit.data.checks.rows import check_row
 from tunekit.data.files import CsvSource, JsonlSource
+from tunekit.data.records import kind_of
 from tunekit.data.sources import passed_over
 from tunekit.problems import Problem, Severity
 
@@ -215,6 +218,17 @@ BAD: list[tuple[dict[str, Any], list[tuple[str, str | None]]]] = [
     ({**preference([ANSWER], [assistant("x")]), "input": [USER]}, [("missing-messages", "input")]),
     (preference([ANSWER], [assistant("x")], {"role": "user"}),
      [("missing-content", "input.messages[0]")]),
+    (preference([ANSWER], [assistant("Rain. \n")]), [("equal-pair", "non_preferred_output")]),
+    (preference([ANSWER], [ANSWER, assistant("Sun.")]),
+     [("several-output-messages", "non_preferred_output")]),
+    (chat(USER, assistant([{"type": "refusal"}])),
+     [("bad-content-part", "messages[1].content[0]")]),
+    (chat({"role": "user", "content": [{"type": "refusal", "refusal": "No."}]}, ANSWER),
+     [("misplaced-refusal", "messages[0].content[0]")]),
+    (chat(USER, calling(call(), call()), tools=TOOLS),
+     [("duplicate-tool-call-id", "messages[1].tool_calls[1].id")]),
+    (chat(USER, ANSWER, tools=TOOLS, parallel_tool_calls=1),
+     [("bad-parallel-tool-calls", "parallel_tool_calls")]),
     ({"text": " \n"}, [("empty-text", "text")]),
     ({"text": ["a"]}, [("bad-text", "text")]),
     ({"instruction": "a", "output": "b"}, [("unrecognised-structure", None)]),
@@ -237,6 +251,7 @@ WARNINGS = {
     "empty-content",
     "empty-line",
     "few-rows",
+    "several-output-messages",
     "system-not-first",
     "unanswered-tool-call",
     "unknown-row-key",
@@ -244,9 +259,63 @@ WARNINGS = {
 
 
 def test_only_what_cannot_hurt_a_launch_is_a_warning() -> None:
-    problems = [p for row, _ in BAD for p in check(row, row, {"text": "another"})]
+    # A pair that differs in white space only is a warning under a code that is also an error.
+    rows = [row for row, faults in BAD if faults[0][0] != "equal-pair"]
+    problems = [p for row in rows for p in check(row, row, {"text": "another"})]
     assert {p.code for p in problems if p.severity is Severity.WARNING} == WARNINGS - {"empty-line"}
     assert all(p.severity is Severity.ERROR for p in problems if p.code not in WARNINGS)
+
+
+PROMPTS: list[tuple[dict[str, Any], list[tuple[str, str | None]]]] = [
+    (chat(USER, answer="Rain."), []),
+    (chat(USER, ANSWER, USER, tools=TOOLS, answer={"any": ["thing"]}), []),
+    (chat(USER), [("no-reference-field", "")]),
+    (chat(USER, ANSWER, answer=1), [("last-message-not-user", "messages[1]")]),
+    (
+        chat({"role": "system", "content": "s"}, answer=1),
+        [("last-message-not-user", "messages[0]")],
+    ),
+    (chat("Rain?", answer=1), [("message-not-an-object", "messages[0]")]),
+    ({"messages": None, "answer": 1}, [("missing-messages", "messages")]),
+]
+
+
+@pytest.mark.parametrize(("row", "faults"), PROMPTS)
+def test_reinforcement_prompts_end_with_the_user_and_have_something_to_grade_by(
+    row: dict[str, Any], faults: list[tuple[str, str | None]]
+) -> None:
+    problems = list(check_row(row, DataKind.REINFORCEMENT))
+    assert [(p.code, p.path) for p in problems] == faults
+    assert all(
+        (p.severity is Severity.WARNING) == (p.code == "no-reference-field") for p in problems
+    )
+
+
+def test_pairs_that_differ_in_white_space_only_are_a_warning() -> None:
+    (problem,) = check_row(preference([ANSWER], [assistant(" Rain.")]), DataKind.PREFERENCE)
+    assert (problem.code, problem.severity) == ("equal-pair", Severity.WARNING)
+    (problem,) = check_row(preference([ANSWER], [ANSWER]), DataKind.PREFERENCE)
+    assert (problem.code, problem.severity) == ("equal-pair", Severity.ERROR)
+
+
+def test_every_rule_that_gives_a_problem_is_registered_with_its_code_and_severity() -> None:
+    known = {
+        (severity, code)
+        for one in all_rules()
+        for severity, codes in ((Severity.ERROR, one.errors), (Severity.WARNING, one.warnings))
+        for code in codes
+    }
+    cases = [(row, kind) for row, _ in BAD if (kind := kind_of(row))]
+    cases += [(row, DataKind.REINFORCEMENT) for row, _ in PROMPTS]
+    given = {(p.severity, p.code) for row, kind in cases for p in check_row(row, kind)}
+    assert given <= known
+
+
+def test_the_table_of_rules_says_a_whole_sentence_of_each() -> None:
+    for one in all_rules():
+        assert one.about.endswith("."), one
+        assert one.about[0].isupper() or one.about[0] == "`", one
+        assert len(one.about) > 25, one
 
 
 def test_every_problem_says_how_to_mend_it() -> None:

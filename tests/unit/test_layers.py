@@ -91,7 +91,7 @@ SDKS: dict[str, tuple[str, ...]] = {
     "accelerate": ("providers.trl",),
     "bitsandbytes": ("providers.trl",),
     "safetensors": ("providers.trl", "providers.local", "providers.autotrain"),
-    "datasets": ("providers.trl", "data.sources"),
+    "datasets": ("providers.trl", "data.sources", "data.formats.huggingface"),
     "huggingface_hub": ("providers.trl", "providers.autotrain", "data.sources", "serving"),
     "azure": ("providers.azure",),
     "openai": (
@@ -263,10 +263,31 @@ def test_data_and_inference_import_their_sdk_inside_functions_only() -> None:
         assert not names & set(SDKS), module
 
 
-DEPENDENCIES = {"anyio", "filelock", "httpx2", "openai", "platformdirs", "pydantic", "rich"}
-COMES_WITH_THEM = {"annotated_types", "click", "pydantic_core", "typer", "typing_extensions"}
-EXTRAS = {"fastapi", "hypothesis", "matplotlib", "psutil", "pytest", "uvicorn"}
-COMES_WITH_EXTRAS = {"jinja2", "pyarrow"}  # with transformers and datasets
+DEPENDENCIES = {
+    "anyio",
+    "filelock",
+    "httpx2",
+    "jsonschema",
+    "msgspec",
+    "numpy",
+    "openai",
+    "platformdirs",
+    "pydantic",
+    "rich",
+    "tiktoken",
+    "xxhash",
+}
+COMES_WITH_THEM = {
+    "annotated_types",
+    "click",
+    "jsonschema_specifications",
+    "pydantic_core",
+    "referencing",
+    "typer",
+    "typing_extensions",
+}
+EXTRAS = {"fastapi", "hypothesis", "matplotlib", "psutil", "pyarrow", "pytest", "uvicorn"}
+COMES_WITH_EXTRAS = {"jinja2"}  # with transformers
 
 
 def test_nothing_is_imported_that_is_not_declared() -> None:

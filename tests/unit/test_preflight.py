@@ -58,6 +58,10 @@ IMAGES = [
     for n in range(12)
 ]
 
+PROMPTS = [
+    {"messages": [{"role": "user", "content": f"Salt {n}?"}], "answer": "yes"} for n in range(12)
+]
+
 Answers = Callable[..., FakeProvider]
 
 
@@ -86,7 +90,7 @@ def answering(home: Path, clock: VirtualClock) -> Answers:
 ASKING: dict[Capability, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     Capability.SFT: ({}, chat()),
     Capability.DPO: ({"method": DPO()}, PREFERENCES),
-    Capability.RFT: ({"method": RFT(grader=GRADER)}, chat()),
+    Capability.RFT: ({"method": RFT(grader=GRADER)}, PROMPTS),
     Capability.TOOLS: ({}, [{**row, "tools": [TOOL]} for row in chat()]),
     Capability.IMAGES: ({}, IMAGES),
     Capability.MESSAGE_WEIGHTS: ({}, chat(weight=1)),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tunekit.cli import doctor, endpoints, exits, jobs, launch
+from tunekit.cli import checking, convert, doctor, endpoints, exits, jobs, launch, preview, split
 from tunekit.quickstart.command import quickstart
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
@@ -24,7 +24,7 @@ app = typer.Typer(
 TUNE, SERVE, MORE = "Fine-tune", "Serve", "More"
 
 for body, panel in (
-    (launch.check, TUNE),
+    (checking.check, TUNE),
     (launch.estimate, TUNE),
     (launch.run, TUNE),
     (jobs.jobs, TUNE),
@@ -33,6 +33,9 @@ for body, panel in (
     (jobs.cancel, TUNE),
     (jobs.pause, TUNE),
     (jobs.resume, TUNE),
+    (convert.convert, "Data"),
+    (split.split, "Data"),
+    (preview.preview, "Data"),
     (endpoints.deploy, SERVE),
     (endpoints.deployments, SERVE),
     (endpoints.chat, SERVE),

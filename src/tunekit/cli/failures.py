@@ -88,14 +88,19 @@ def show_problems(
         _print_labelled(console, "error: ", "bold red", headline)
     shown = problems if limit is None else problems[:limit]
     for problem in shown:
-        mark, style = ("✗", "red") if problem.severity.value == "error" else ("!", "yellow")
-        where = problem.where or problem.severity.value
-        console.print(
-            Text.assemble((f"{mark} ", style), (where, "bold"), (f"  [{problem.code}]", "dim")),
-            soft_wrap=True,
-        )
-        said = f"    {problem.message} {problem.fix}".rstrip()
-        _print_lines(console, wrapped(said, console.width, rest=4))
+        show_problem(console, problem)
     left = len(problems) - len(shown)
     if left:
         console.print(Text(f"… and {left} more; `tunekit check --all` or `--json` shows them."))
+
+
+def show_problem(console: Console, problem: Problem) -> None:
+    """Print one problem: its place, what is wrong, how to mend it and the rule's name."""
+    mark, style = ("✗", "red") if problem.severity.value == "error" else ("!", "yellow")
+    where = problem.where or problem.severity.value
+    console.print(
+        Text.assemble((f"{mark} ", style), (where, "bold"), (f"  [{problem.code}]", "dim")),
+        soft_wrap=True,
+    )
+    said = f"    {problem.message} {problem.fix}".rstrip()
+    _print_lines(console, wrapped(said, console.width, rest=4))

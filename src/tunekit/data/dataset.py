@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from array import array
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
-from typing_extensions import override
 
-from tunekit.data.checks import check_entries
-from tunekit.data.encoding import RowError, canonical, encode, plain, printable
-from tunekit.data.files import CsvSource, JsonlSource
-from tunekit.data.records import DataKind, Row, known_kind
-from tunekit.data.sources import (
-    Entry,
-    Head,
-    HubSource,
-    RecordSource,
-    Selection,
-    Source,
-    fault,
-    passed_over,
-)
-from tunekit.data.splitting import part_sizes, permutation
+from tunekit.data.checks import CheckOptions, examine
+from tunekit.data.encoding import canonical
+from tunekit.data.files import CsvSource, JsonlSource, write_lines
+from tunekit.data.progress import Progress
+from tunekit.data.selecting import Rows
+from tunekit.data.sources import HubSource, RecordSource
 from tunekit.data.summary import SplitSummary, summarize_entries
-from tunekit.errors import DataError
 from tunekit.problems import Problem
 
-Transform = Callable[[Row], Mapping[str, Any] | BaseModel | Sequence[Any]]
-"""Makes a row from a row; a list is taken for the messages of one. Must be deterministic."""
+if TYPE_CHECKING:
+    from tunekit.data.formats.columns import ColumnMapping, Columns
+    from tunekit.data.formats.writing import WriteReport
 
 
-class Dataset:
+class Dataset(Rows):
     """Rows to train on: lazy, and the same each time they are iterated.
 
-    Make one with `from_jsonl`, `from_csv`, `from_records` or `from_hub`. Iterating gives plain JSON
-    rows in OpenAI's form: `{"messages": [...]}`, `{"prompt": ..., "completion": ...}`,
+    Make one with `from_jsonl`, `from_csv`, `from_records` or `from_hub`, or with `read`, which
+    knows other formats. Iterating gives plain JSON rows in OpenAI's form: `{"messages": [...]}`,
+    `{"prompt": ..., "completion": ...}`,
     `{"input": {...}, "preferred_output": [...], "non_preferred_output": [...]}` or `{"text": ...}`.
     A row that cannot be read raises `DataError`; `check` lists all of them instead.
 
-    Datasets pickle, as long as the functions given to `map` do.
-    """
+    `len(data)`, `data[3]` and `data[10:20]` find rows by position. For a file that takes one pass
+    over it, which keeps 16 bytes a row. Ask `data is not None`, never `if data`, which counts.
 
-    def __init__(self, source: Source, transforms: tuple[Transform, ...] = ()) -> None:
-        self._source = source
-        self._transforms = transforms
+    Datasets pickle, as long as the functions given to `map` and `filter` do.
+    """
 
     @classmethod
     def from_jsonl(cls, path: str | os.PathLike[str]) -> Dataset:
@@ -71,6 +59,58 @@ class Dataset:
             DataError: There is no such file, or the delimiter is not one character.
         """
         return cls(CsvSource(path, delimiter=delimiter))
+
+    @classmethod
+    def read(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        columns: Columns | ColumnMapping | None = None,
+        delimiter: str = ",",
+    ) -> Dataset:
+        """Read a file of any format as rows in OpenAI's form; see `tunekit.data.formats.read`.
+
+        Args:
+            path: JSON Lines, one JSON array, CSV, TSV or Parquet.
+            format: One of `tunekit.data.formats.FORMATS`; told from the file by default.
+            columns: How the columns of a table become rows, as in
+                `{"user": "{question}", "assistant": "{answer}"}`.
+            delimiter: What parts the fields of a CSV file.
+
+        Raises:
+            ConfigError: The format or the mapping is none.
+            DataError: There is no such file, or its format cannot be told.
+        """
+        from tunekit.data import formats
+
+        return formats.read(path, format=format, columns=columns, delimiter=delimiter)
+
+    @classmethod
+    def from_parquet(
+        cls, path: str | os.PathLike[str], *, columns: Columns | ColumnMapping | None = None
+    ) -> Dataset:
+        """Read a Parquet file, as `read` does with `format="parquet"`."""
+        return cls.read(path, format="parquet", columns=columns)
+
+    @classmethod
+    def from_huggingface(
+        cls, rows: Any, *, source: str = "huggingface", format: str | None = None
+    ) -> Dataset:
+        """Take a `datasets.Dataset` of this process, which must not change any more.
+
+        Args:
+            rows: The dataset; it is not copied.
+            source: What problems call this data.
+            format: One of `tunekit.data.formats.FORMATS`; told from the columns by default.
+
+        Raises:
+            DataError: It is no such dataset, but for example a dictionary of splits.
+            ConfigError: There is no such format.
+        """
+        from tunekit.data import formats
+
+        return formats.from_huggingface(rows, source=source, format=format)
 
     @classmethod
     def from_records(
@@ -103,110 +143,32 @@ class Dataset:
         """
         return cls(HubSource(repo_id, split=split, name=name, revision=revision))
 
-    @property
-    def source(self) -> str:
-        """What problems call this data: the path as it was given, or the name on the Hub."""
-        return self._source.name
+    def dedup(
+        self,
+        *,
+        near: bool = False,
+        threshold: float = 0.9,
+        on_progress: Progress | None = None,
+    ) -> Dataset:
+        """Keep the first of rows that are equal, or nearly so; reads all rows at once.
 
-    @property
-    def kind(self) -> DataKind:
-        """The structure of the rows, by the keys of the first one.
-
-        Raises:
-            DataError: There is no row, or it is of no known kind; the message names its keys.
-        """
-        for _, content in self.entries():
-            if not isinstance(content, Problem):
-                return known_kind(content, self.source)
-        raise DataError(f"{self.source!r} holds no row that can be read.")
-
-    def entries(self) -> Iterator[Entry]:
-        """Give `(line, row)`, or `(line, problem)` where a row cannot be read. Never stops early.
-
-        Problems of severity `warning` stand for empty lines, which are no rows.
-        """
-        for number, content in self._source.entries():
-            yield number, content if isinstance(content, Problem) else self._map(number, content)
-
-    def _map(self, number: int, row: Row) -> Row | Problem:
-        for transform in self._transforms:
-            try:
-                row = plain(transform(row))
-            except RowError as error:
-                return fault(error, self.source, number)
-            except Exception as error:  # whatever the user's function raises belongs to this line
-                return Problem(
-                    code="map-failed",
-                    message=printable(
-                        f"The function given to `map` raised {type(error).__name__}: {error}."
-                    ),
-                    fix="Mend the function or the row.",
-                    file=self.source,
-                    line=number,
-                )
-        return row
-
-    def numbered(self) -> Iterator[tuple[int, Row]]:
-        """Give `(1-based line or record number, row)`.
-
-        Raises:
-            DataError: At the first row that cannot be read, or for which `map` failed.
-        """
-        for number, content in self.entries():
-            if not isinstance(content, Problem):
-                yield number, content
-            elif not passed_over(content):
-                raise DataError(str(content), problems=[content])
-
-    def __iter__(self) -> Iterator[Row]:
-        return (row for _, row in self.numbered())
-
-    def __len__(self) -> int:
-        return self._source.count()
-
-    @override
-    def __repr__(self) -> str:
-        mapped = f", mapped {len(self._transforms)}x" if self._transforms else ""
-        return f"Dataset({self.source!r}{mapped})"
-
-    def map(self, fn: Transform) -> Dataset:
-        """Make each row from a row, when it is read.
+        The order of keys does not matter. Which rows are kept is remembered, 8 bytes for each.
+        Rows that cannot be read are kept.
 
         Args:
-            fn: Gets a row of its own to read or change, and returns a row, a record, or a list of
-                messages. It must give the same for the same row each time.
+            near: Also leave out rows that are nearly equal to an earlier one.
+            threshold: How alike nearly equal rows are at least, from 0 to 1.
+            on_progress: Called now and then; see `tunekit.data.progress`.
         """
-        return Dataset(self._source, (*self._transforms, fn))
+        from tunekit.data.likeness import duplicate_lines
 
-    def split(self, *parts: float, seed: int = 0) -> tuple[Dataset, ...]:
-        """Shuffle the rows and part them; the same seed gives the same parts, everywhere.
-
-        Args:
-            parts: Fractions such as `0.8, 0.1, 0.1`, or exact numbers of rows. What they leave over
-                is in no part.
-            seed: Any whole number.
-
-        Returns:
-            One dataset for each part. No row is in two of them. A file is not loaded: each part
-            remembers positions, 8 bytes a row.
-
-        Raises:
-            DataError: The parts are no sizes or ask for more rows than there are.
-        """
-        count = len(self)
-        sizes = part_sizes(count, parts)
-        order = permutation(count, seed)
-        ends = list(accumulate(sizes))
-        return tuple(
-            Dataset(Selection(self._source, order[end - size : end]), self._transforms)
-            for size, end in zip(sizes, ends, strict=True)
+        self._source.prepare(on_progress)
+        left_out = bytearray(len(self))
+        for position in duplicate_lines(self._watched(on_progress), near=near, threshold=threshold):
+            left_out[position] = True
+        return self._chosen(
+            array("Q", (position for position, out in enumerate(left_out) if not out))
         )
-
-    def take(self, n: int) -> Dataset:
-        """Keep the first `n` rows, or all where there are fewer."""
-        if n < 0:
-            raise DataError(f"`take` needs a number of rows, not {n}.")
-        return Dataset(Head(self._source, n), self._transforms)
 
     @property
     def fingerprint(self) -> str:
@@ -219,11 +181,17 @@ class Dataset:
             digest.update(canonical(row) + b"\n")
         return digest.hexdigest()
 
-    def write_jsonl(self, path: str | os.PathLike[str]) -> int:
+    def write_jsonl(
+        self, path: str | os.PathLike[str], *, on_progress: Progress | None = None
+    ) -> int:
         """Write the rows as JSON Lines: UTF-8, one object a line, keys in their order.
 
         The same rows give the same bytes. The file appears whole or not at all, and may be the one
         that the rows are read from.
+
+        Args:
+            path: Where to.
+            on_progress: Called now and then with rows; see `tunekit.data.progress`.
 
         Returns:
             The number of rows.
@@ -231,34 +199,64 @@ class Dataset:
         Raises:
             DataError: A row cannot be read, or the file cannot be written.
         """
-        target = Path(path)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-        rows = 0
-        try:
-            with temporary.open("xb") as file:
-                for row in self:
-                    file.write(encode(row))
-                    rows += 1
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except OSError as error:
-            raise DataError(
-                f"The data file {str(target)!r} cannot be written: {error.strerror}."
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):  # as when the folder does not exist
-                temporary.unlink(missing_ok=True)
-        return rows
+        return write_lines(self._watched(on_progress), Path(path))
 
-    def check(self) -> list[Problem]:
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str = "openai",
+        allow_loss: bool = False,
+        columns: Columns | ColumnMapping | None = None,
+        on_progress: Progress | None = None,
+    ) -> WriteReport:
+        """Write the rows in any format, whole or not at all; see `tunekit.data.formats.write`.
+
+        Args:
+            path: Where to.
+            format: One of `tunekit.data.formats.FORMATS`.
+            allow_loss: Write also what the format cannot carry over whole; the report says what.
+            columns: For tables, what goes into which column.
+            on_progress: Called now and then with rows; see `tunekit.data.progress`.
+
+        Raises:
+            ConfigError: The format or the mapping is none.
+            DataError: A row cannot be read or held, something would be lost, or the file cannot be
+                written.
+        """
+        from tunekit.data import formats
+
+        return formats.write(
+            self._watched(on_progress), path, format=format, allow_loss=allow_loss, columns=columns
+        )
+
+    def to_huggingface(self) -> Any:
+        """Make a `datasets.Dataset`, in memory, with the same rows in the same order.
+
+        Raises:
+            DataError: A row cannot be read.
+            MissingExtraError: `datasets` is not installed.
+        """
+        from tunekit.data import formats
+
+        return formats.to_huggingface(self)
+
+    def check(
+        self, options: CheckOptions | None = None, *, on_progress: Progress | None = None
+    ) -> list[Problem]:
         """Find every fault of all rows in one pass, in the order of the lines.
+
+        Args:
+            options: What the rows are held against: a method, a service's limits, a tokenizer.
+            on_progress: Called now and then; see `tunekit.data.progress`.
 
         Returns:
             Problems with line and path; empty when there is nothing to say. Of one rule at most
             10,000 errors and 100 warnings are listed, and one more that counts the rest.
         """
-        return check_entries(self.entries(), self.source)
+        options = options or CheckOptions()
+        with examine({options.role: self}, options, on_progress=on_progress) as found:
+            return found.listed()
 
     def summary(self) -> SplitSummary:
         """Describe the rows in one pass. Rows that cannot be read are left to `check`.

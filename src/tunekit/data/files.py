@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import os
+import uuid
 from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from typing_extensions import override
 
-from tunekit.data.encoding import BOM, RowError, decode, printable
+from tunekit.data.encoding import BOM, encode, printable
+from tunekit.data.progress import BYTES_A_CALL, Progress
 from tunekit.data.records import Row
-from tunekit.data.sources import Entry, Source, fault, passed_over
+from tunekit.data.sources import Entry, Source, parse_line, passed_over
 from tunekit.errors import DataError
-from tunekit.problems import Problem, Severity
+from tunekit.problems import Problem
 
 Span = tuple[int, int, Row | Problem | bytes]
 """Byte offset, 1-based line number, and what stands there; bytes are parsed when needed."""
@@ -59,18 +62,10 @@ class FileSource(Source):
     def _parse(self, line: int, content: Row | Problem | bytes) -> Row | Problem:
         if not isinstance(content, bytes):
             return content
-        if not content.strip():
-            return Problem(
-                code="empty-line",
-                severity=Severity.WARNING,
-                message="The line is empty and is passed over.",
-                file=self.name,
-                line=line,
-            )
-        try:
-            return decode(content)
-        except RowError as error:
-            return fault(error, self.name, line)
+        parsed = parse_line(content)
+        if isinstance(parsed, Problem):
+            return parsed.model_copy(update={"file": self.name, "line": line})
+        return parsed
 
     def _open(self) -> BinaryIO:
         try:
@@ -83,6 +78,8 @@ class FileSource(Source):
     @override
     def entries(self) -> Iterator[Entry]:
         with self._open() as file:
+            if self._indexed is not None:
+                self._index(file)  # refuses a file that has changed
             for _, line, content in self._spans(file):
                 yield line, self._parse(line, content)
 
@@ -100,17 +97,28 @@ class FileSource(Source):
         with self._open() as file:
             return len(self._index(file).offsets)
 
-    def _index(self, file: BinaryIO) -> _Index:
+    @override
+    def prepare(self, on_progress: Progress | None = None) -> None:
+        with self._open() as file:
+            self._index(file, on_progress)
+
+    def _index(self, file: BinaryIO, on_progress: Progress | None = None) -> _Index:
         status = os.fstat(file.fileno())
         stamp = (status.st_size, status.st_mtime_ns)
         if self._indexed is None:
             offsets, lines = array("Q"), array("Q")
+            due = status.st_size if on_progress is None else BYTES_A_CALL
             for offset, line, content in self._spans(file):
+                if offset > due and on_progress is not None:
+                    on_progress(offset, status.st_size)
+                    due = offset + BYTES_A_CALL
                 if not content.strip() if isinstance(content, bytes) else passed_over(content):
                     continue
                 offsets.append(offset)
                 lines.append(line)
             self._indexed = _Index(offsets, lines, stamp)
+            if on_progress is not None:
+                on_progress(status.st_size, status.st_size)
         elif self._indexed.stamp != stamp:
             raise DataError(
                 f"The data file {self.name!r} has changed since it was first read.",
@@ -136,6 +144,12 @@ class FileSource(Source):
 
 class JsonlSource(FileSource):
     """JSON Lines: one JSON object on each line, UTF-8 with or without a byte-order mark."""
+
+    @property
+    @override
+    def plain_file(self) -> Path | None:
+        with self._open() as file:
+            return None if self._utf16(file) else self._path
 
     @override
     def _spans(self, file: BinaryIO) -> Iterator[Span]:
@@ -264,3 +278,40 @@ class _Text:
         except UnicodeDecodeError:
             self.bad_line = self.bad_line or self.line - 1
             return content.decode(errors="replace")
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[BinaryIO]:
+    """Give a temporary file that takes the target's place when the block ends well.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise DataError(
+            f"The data file {printable(str(target))!r} cannot be written: {error.strerror}."
+        ) from error
+    finally:
+        with suppress(OSError):  # as when the folder does not exist
+            temporary.unlink(missing_ok=True)
+
+
+def write_lines(rows: Iterable[Row], target: Path) -> int:
+    """Write rows as JSON Lines, whole or not at all, and give their number.
+
+    Raises:
+        DataError: A row cannot be read, or the file cannot be written.
+    """
+    count = 0
+    with atomic_file(target) as file:
+        for row in rows:
+            file.write(encode(row))
+            count += 1
+    return count

@@ -56,7 +56,8 @@ REQUIRED_KEYS: Mapping[DataKind, tuple[str, ...]] = {
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow")
+    # Strict: a row is JSON already, so `1` for `true` or `"0"` for `0` is a fault and no spelling.
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
 class TextPart(_Record):
@@ -80,7 +81,14 @@ class ImagePart(_Record):
     image_url: ImageUrl
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+class RefusalPart(_Record):
+    """A refusal among the parts of an assistant message's content."""
+
+    type: Literal["refusal"] = "refusal"
+    refusal: str
+
+
+Part = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
 
 
 class FunctionCall(_Record):
@@ -129,7 +137,7 @@ class Message(_Record):
         audio: Null, as in replies that were kept for training; audio cannot be learnt.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     role: Role
     content: str | list[Part] | None = None

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from typing_extensions import override
 
 from tunekit.data.encoding import RowError, decode, encode, plain
+from tunekit.data.progress import Progress
 from tunekit.data.records import Row
 from tunekit.errors import DataError, missing_extra
 from tunekit.problems import Problem, Severity
 
 Entry = tuple[int, Row | Problem]
 """A 1-based line (or record) number, and the row there or the problem that stands in its place."""
+
+Located = tuple[str, int, Row | Problem]
+"""The same with the name of the file in front."""
 
 
 def passed_over(content: Row | Problem) -> bool:
@@ -27,6 +31,23 @@ def passed_over(content: Row | Problem) -> bool:
 def fault(error: RowError, source: str, number: int) -> Problem:
     """Say where a value that is no row stands."""
     return Problem(code=error.code, message=str(error), fix=error.fix, file=source, line=number)
+
+
+def parse_line(content: bytes) -> Row | Problem:
+    """Read one line of JSON Lines, or say what is wrong with it; the caller knows where it stands.
+
+    An empty line is a warning; see `passed_over`.
+    """
+    if not content.strip():
+        return Problem(
+            code="empty-line",
+            severity=Severity.WARNING,
+            message="The line is empty and is passed over.",
+        )
+    try:
+        return decode(content)
+    except RowError as error:
+        return Problem(code=error.code, message=str(error), fix=error.fix)
 
 
 class Source(ABC):
@@ -48,11 +69,35 @@ class Source(ABC):
 
     @abstractmethod
     def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
-        """Read the rows at these 0-based positions, in this order."""
+        """Read the rows at these 0-based positions, in this order.
+
+        A position is taken when its row is asked for, or earlier where rows are found together.
+        """
 
     @abstractmethod
     def count(self) -> int:
         """How many rows there are, faulty ones included, empty lines not."""
+
+    def located(self, positions: Iterable[int] | None = None) -> Iterator[Located]:
+        """Read everything in order, or the rows at these positions, each with its file's name.
+
+        Args:
+            positions: As `pick` takes them; None reads as `entries` does.
+        """
+        found = self.entries() if positions is None else self.pick(positions)
+        return ((self.name, line, content) for line, content in found)
+
+    @property
+    def plain_file(self) -> Path | None:
+        """The file of JSON Lines in UTF-8 that holds just these rows, if there is one."""
+        return None
+
+    def prepare(self, on_progress: Progress | None = None) -> None:  # noqa: B027 - most need none
+        """Do now what counting and finding rows by position would do first, however long it takes.
+
+        Args:
+            on_progress: Called now and then; see `tunekit.data.progress`.
+        """
 
 
 class RecordSource(Source):
@@ -167,47 +212,3 @@ def _without_fillers(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_fillers(item) for item in value]
     return value
-
-
-class Selection(Source):
-    """Some rows of another source, in an order of its own."""
-
-    def __init__(self, base: Source, order: Sequence[int]) -> None:
-        self.name = base.name
-        self._base = base
-        self._order = order
-
-    @override
-    def entries(self) -> Iterator[Entry]:
-        return self._base.pick(self._order)
-
-    @override
-    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
-        return self._base.pick(self._order[position] for position in positions)
-
-    @override
-    def count(self) -> int:
-        return len(self._order)
-
-
-class Head(Source):
-    """The first rows of another source; what follows is not read."""
-
-    def __init__(self, base: Source, rows: int) -> None:
-        self.name = base.name
-        self._base = base
-        self._rows = rows
-
-    @override
-    def entries(self) -> Iterator[Entry]:
-        return islice(
-            (entry for entry in self._base.entries() if not passed_over(entry[1])), self._rows
-        )
-
-    @override
-    def pick(self, positions: Iterable[int]) -> Iterator[Entry]:
-        return self._base.pick(positions)
-
-    @override
-    def count(self) -> int:
-        return sum(1 for _ in self.entries())

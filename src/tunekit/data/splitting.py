@@ -7,6 +7,9 @@ every Python version, on every platform, for ever:
 1. state = the first 8 bytes, big-endian, of SHA-256 of the ASCII text `tunekit split <seed>`
 2. for `last` from `n - 1` down to 1: draw 64 bits, `other = draw * (last + 1) >> 64`, swap the two
 3. the parts are consecutive stretches of the result
+
+Splits by group and by label use the same shuffle; see `tunekit.data.groups` and
+`tunekit.data.strata`.
 """
 
 from __future__ import annotations
@@ -40,27 +43,32 @@ def permutation(count: int, seed: int) -> array[int]:
     return order
 
 
-def part_sizes(count: int, parts: Sequence[float]) -> list[int]:
+def part_sizes(count: int, parts: Sequence[float], *, method: str = "split") -> list[int]:
     """Say how many of `count` rows each part gets.
 
     Fractions are shared out by largest remainder, ties to the earlier part. They are read as the
     decimals that were written (0.1 is one tenth), and together they get the whole number of rows
     next below `count` times their sum; all rows when they add up to 1.
 
+    Args:
+        count: How many rows there are.
+        parts: Fractions, or numbers of rows.
+        method: What messages call the caller.
+
     Raises:
         DataError: The parts are no sizes, are mixed, or add up to more than there is.
     """
     if not parts:
         raise DataError(
-            "`split` needs at least one part.", next_step="For example `split(0.9, 0.1)`."
+            f"`{method}` needs at least one part.", next_step=f"For example `{method}(0.9, 0.1)`."
         )
     if any(isinstance(part, bool) or not isinstance(part, int | float) for part in parts):
-        raise DataError(f"`split` takes numbers, not {parts!r}.")
+        raise DataError(f"`{method}` takes numbers, not {parts!r}.")
     if all(isinstance(part, int) for part in parts):
         return _counts(count, [int(part) for part in parts])
     if any(isinstance(part, int) for part in parts):
         raise DataError(
-            f"`split{tuple(parts)!r}` mixes fractions and numbers of rows.",
+            f"`{method}{tuple(parts)!r}` mixes fractions and numbers of rows.",
             next_step="Use only fractions (with a decimal point) or only whole numbers.",
         )
     return _fractions(count, parts)
@@ -68,7 +76,7 @@ def part_sizes(count: int, parts: Sequence[float]) -> list[int]:
 
 def _counts(count: int, sizes: list[int]) -> list[int]:
     if min(sizes) < 1:
-        raise DataError(f"A part of {min(sizes)} rows cannot be split off.")
+        raise DataError(f"A part of {min(sizes)} rows is none.")
     if sum(sizes) > count:
         raise DataError(
             f"The parts need {sum(sizes)} rows, but there are {count}.",

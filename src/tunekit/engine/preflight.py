@@ -8,10 +8,11 @@ from pydantic import ValidationError
 
 from tunekit._text import validation_faults
 from tunekit.capabilities import Capability
-from tunekit.data import DataKind, Dataset, DataSummary, check_leakage, summarize
+from tunekit.data import DataKind, Dataset, DataSummary, summarize
+from tunekit.data.checks import CheckOptions, Role, examine
 from tunekit.errors import DataError
 from tunekit.problems import Problem, Report, Severity
-from tunekit.providers.base import FineTuneProvider, SupportsDataCheck
+from tunekit.providers.base import FineTuneProvider, SupportsDataCheck, SupportsTokens
 from tunekit.spec import DPO, RFT, SFT, FineTuneSpec, LoRA
 
 _METHODS = {SFT: Capability.SFT, DPO: Capability.DPO, RFT: Capability.RFT}
@@ -29,7 +30,11 @@ def preflight(
     validation: Dataset | None = None,
 ) -> Report:
     """Check data, spec, options and capabilities. Reads the data; sends nothing."""
-    found: list[Problem] = [*train.check(), *(validation.check() if validation is not None else ())]
+    parts: dict[Role, Dataset] = {"train": train}
+    if validation is not None:
+        parts["validation"] = validation
+    with examine(parts, _data_options(provider, spec)) as examined:
+        found = examined.listed()
     try:
         summary = summarize(train, validation)
     except DataError as error:
@@ -37,8 +42,6 @@ def preflight(
         if not found:
             found.append(Problem(code="unreadable-data", message=error.message))
         return Report.of(found, check_options(provider, spec))
-    if validation is not None:
-        found += check_leakage(train, validation)
     found += check_capabilities(provider, spec, summary)
     options = check_options(provider, spec)
     found += options
@@ -47,6 +50,20 @@ def preflight(
         if isinstance(provider, SupportsDataCheck) and Report.of(found).ok:
             found += provider.check_data(spec, train, validation)
     return Report.of(found)
+
+
+def _data_options(provider: FineTuneProvider, spec: FineTuneSpec) -> CheckOptions:
+    """What the data is held against: the method's kind of rows and the provider's limits."""
+    limits = provider.data_limits(spec)
+    epochs = spec.method.n_epochs
+    bounded = limits.max_row_tokens is not None or limits.max_job_tokens is not None
+    counts = bounded and isinstance(provider, SupportsTokens)
+    return CheckOptions(
+        method=spec.method.type,
+        limits=limits,
+        counter=provider.token_counter(spec) if counts else None,
+        n_epochs=None if epochs == "auto" else epochs,
+    )
 
 
 def check_capabilities(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from tunekit.capabilities import Capability, Support, missing_answers
+from tunekit.data.limits import DataLimits, published_limits
 from tunekit.providers.snapshots import (
     Checkpoint,
     DeploymentSnapshot,
@@ -34,6 +35,9 @@ from tunekit.providers.snapshots import (
 
 if TYPE_CHECKING:
     from tunekit.data import Dataset, DataSummary
+    from tunekit.data.preview import PreviewRow
+    from tunekit.data.records import Row
+    from tunekit.data.tokens.counting import TokenCounter
     from tunekit.problems import Problem
     from tunekit.spec import FineTuneSpec
 
@@ -66,6 +70,7 @@ __all__ = [
     "SupportsEstimate",
     "SupportsModelDeletion",
     "SupportsPause",
+    "SupportsTokens",
 ]
 
 Progress = Callable[[int, int], None]
@@ -186,6 +191,14 @@ class FineTuneProvider(ABC):
     def check(self, spec: FineTuneSpec, data: DataSummary) -> list[Problem]:
         """This provider's own rules about the spec and the data. No I/O."""
         return []
+
+    def data_limits(self, spec: FineTuneSpec) -> DataLimits:
+        """How much data of which kind this provider takes for the request. No I/O.
+
+        By default what the service of this name publishes, and no limits where none is known.
+        """
+        known = published_limits(self.name, model=spec.model, method=spec.method.type)
+        return known or DataLimits()
 
     @abstractmethod
     def prepare(self, dataset: Dataset, to: Path) -> PreparedFile:
@@ -354,3 +367,31 @@ class SupportsEstimate(ABC):
     @abstractmethod
     def estimate(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Estimate:
         """Tokens, steps, time and memory. No network; may read the data and a local model."""
+
+
+class SupportsTokens(ABC):
+    """A provider that can count and show the tokens of a row as the model will see them."""
+
+    @abstractmethod
+    def token_counter(self, spec: FineTuneSpec) -> TokenCounter | None:
+        """What counts the tokens of rows for the model. No network.
+
+        None where the model's tokenizer is not on this machine.
+        """
+
+    @abstractmethod
+    def preview(
+        self, spec: FineTuneSpec, row: Row, *, line: int = 1, tokens: bool = False
+    ) -> PreviewRow:
+        """Show what the model will see of a row, and what of that is trained on. No network.
+
+        Args:
+            spec: The request; its model and options decide the picture.
+            row: A row of the training data.
+            line: Where the row stands in its file.
+            tokens: Whether to give the text of each token.
+
+        Raises:
+            DataError: The row cannot be trained on, or the model's tokenizer is not on this
+                machine.
+        """

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
-from tunekit.data.checks.whole import FEW_ROWS, check_entries, check_leakage
+from tunekit.data.checks.alike import check_leakage
+from tunekit.data.checks.bounds import FEW_ROWS, Figures
+from tunekit.data.checks.catalogue import Rule, all_rules
+from tunekit.data.checks.findings import Findings
+from tunekit.data.checks.options import CheckOptions, MethodName, OverLength, Role
+from tunekit.data.checks.whole import Examination, Part, examine
 
-__all__ = ["FEW_ROWS", "check_entries", "check_leakage"]
+__all__ = [
+    "FEW_ROWS",
+    "CheckOptions",
+    "Examination",
+    "Figures",
+    "Findings",
+    "MethodName",
+    "OverLength",
+    "Part",
+    "Role",
+    "Rule",
+    "all_rules",
+    "check_leakage",
+    "examine",
+]

@@ -1,4 +1,4 @@
-"""The rules that messages must keep, one function each.
+"""The rules that messages must keep, one function each; those about tools are in `tools`.
 
 A rule yields problems that know their path within the row; the caller adds file and line. Rules for
 shape run on anything; rules for sense look only at what has the right shape, so that one broken
@@ -8,8 +8,7 @@ message hides no fault of another. Sources: the request schemas of OpenAI's Open
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -30,29 +29,47 @@ class Turn:
         message: The message itself.
         role: Who speaks; any value, or None.
         is_assistant: Whether the assistant speaks.
+        uses_tools: Whether the message calls a tool or answers a call, however brokenly.
+        tool_calls: `(path, call)` for each entry of `tool_calls` that is an object.
+        functions: `(path, function)` for each call, in today's form or the older one, that has an
+            object as its function.
     """
 
-    __slots__ = ("is_assistant", "message", "path", "role")
+    __slots__ = (
+        "functions",
+        "is_assistant",
+        "message",
+        "path",
+        "role",
+        "tool_calls",
+        "uses_tools",
+    )
 
     def __init__(self, path: str, message: dict[str, Any]) -> None:
         self.path = path
         self.message = message
         self.role: Any = message.get("role")
         self.is_assistant: bool = self.role == "assistant"
+        self.tool_calls: list[tuple[str, dict[str, Any]]] = []
+        self.functions: list[tuple[str, dict[str, Any]]] = []
+        calls, old = message.get("tool_calls"), message.get("function_call")
+        self.uses_tools: bool = (
+            calls is not None or old is not None or self.role in ("tool", "function")
+        )
+        if isinstance(calls, list):
+            for number, call in enumerate(calls):
+                if isinstance(call, dict):
+                    where = f"{path}.tool_calls[{number}]"
+                    self.tool_calls.append((where, call))
+                    if isinstance(call.get("function"), dict):
+                        self.functions.append((f"{where}.function", call["function"]))
+        if isinstance(old, dict):
+            self.functions.append((f"{path}.function_call", old))
 
     @property
     def calls(self) -> bool:
         """Whether the message calls a tool, in today's form or the older one."""
         return bool(self.message.get("tool_calls")) or bool(self.message.get("function_call"))
-
-    def functions(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give `(path, function)` for each call that has an object as its function."""
-        calls = self.message.get("tool_calls")
-        for number, call in enumerate(calls if isinstance(calls, list) else ()):
-            if isinstance(call, dict) and isinstance(call.get("function"), dict):
-                yield f"{self.path}.tool_calls[{number}].function", call["function"]
-        if isinstance(self.message.get("function_call"), dict):
-            yield f"{self.path}.function_call", self.message["function_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +79,14 @@ class Conversation:
     Attributes:
         path: Where the list stands in the row.
         turns: The messages; what is no object is reported and left out.
-        tools: Names of the tools that the row defines.
+        tools: The tools that the row defines: the `parameters` of each name, or None.
+        parallel: Whether an assistant message may make several calls at once.
     """
 
     path: str
     turns: Sequence[Turn]
-    tools: frozenset[str] = field(default_factory=frozenset)
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    parallel: bool = True
 
 
 @rule("structure", errors=("messages-not-a-list", "empty-messages", "message-not-an-object"))
@@ -156,7 +175,13 @@ def has_content(turn: Turn) -> Faults:
 
 @rule(
     "messages",
-    errors=("bad-content", "bad-content-part", "unknown-content-part", "misplaced-image"),
+    errors=(
+        "bad-content",
+        "bad-content-part",
+        "unknown-content-part",
+        "misplaced-image",
+        "misplaced-refusal",
+    ),
 )
 def content_is_text_or_parts(turn: Turn) -> Faults:
     """Content is a string, or a list of parts that are each whole and known."""
@@ -189,6 +214,13 @@ def _part_fault(part: Any, role: Any) -> tuple[str, str, str] | None:
         if role in ROLES and role != "user":
             fix = "Move it to a user message."
             return "misplaced-image", f"A message of role {role!r} holds an image.", fix
+        return None
+    if kind == "refusal":
+        if not isinstance(part.get("refusal"), str):
+            return "bad-content-part", "The refusal part has no `refusal`.", "Add it as a string."
+        if role in ROLES and role != "assistant":
+            fix = "Only the assistant refuses; use a part of type `text`."
+            return "misplaced-refusal", f"A message of role {role!r} holds a refusal.", fix
         return None
     fix = "Use parts of type `text` or `image_url`."
     return "unknown-content-part", f"The part has the type {kind!r:.80}.", fix
@@ -240,59 +272,6 @@ def weight_is_zero_or_one(turn: Turn) -> Faults:
         yield error("misplaced-weight", path, message, "Only assistant messages are learnt.")
 
 
-@rule("tools", errors=("bad-tool-call",))
-def calls_are_whole(turn: Turn) -> Faults:
-    """A tool call has an id, the type `function`, and a function with a name."""
-    calls = turn.message.get("tool_calls")
-    path = f"{turn.path}.tool_calls"
-    fix = 'Write {"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}.'
-    if calls is not None and (not isinstance(calls, list) or not calls):
-        message = "`tool_calls` is not a list with calls in it."
-        yield error("bad-tool-call", path, message, "Give a list of calls, or remove the key.")
-    for number, call in enumerate(calls if isinstance(calls, list) else ()):
-        if not (
-            isinstance(call, dict)
-            and isinstance(call.get("id"), str)
-            and call.get("type") == "function"
-            and isinstance(call.get("function"), dict)
-        ):
-            message = "The call lacks an `id`, the type `function`, or its `function`."
-            yield error("bad-tool-call", f"{path}[{number}]", message, fix)
-    legacy = turn.message.get("function_call")
-    if legacy is not None and not isinstance(legacy, dict):
-        message = "`function_call` is not an object."
-        yield error("bad-tool-call", f"{turn.path}.function_call", message, fix)
-    for where, function in turn.functions():
-        if not isinstance(function.get("name"), str):
-            yield error("bad-tool-call", where, "The called function has no name.", fix)
-
-
-@rule("tools", errors=("bad-tool-arguments",))
-def arguments_are_json(turn: Turn) -> Faults:
-    """Arguments are a JSON object *written as a string*, as the model will have to write it."""
-    for path, function in turn.functions():
-        arguments = function.get("arguments")
-        if not isinstance(arguments, str):
-            message = "The arguments are not a string."
-        else:
-            try:
-                if isinstance(json.loads(arguments), dict):
-                    continue
-                message = "The arguments are not a JSON object."
-            except (ValueError, RecursionError):
-                message = "The arguments are not JSON."
-        fix = 'Write them as a string, for example "{\\"city\\": \\"Oslo\\"}", or "{}" for none.'
-        yield error("bad-tool-arguments", f"{path}.arguments", message, fix)
-
-
-@rule("tools", errors=("missing-function-name",))
-def function_result_has_name(turn: Turn) -> Faults:
-    """A message of the older role `function` names the function that it comes from."""
-    if turn.role == "function" and not isinstance(turn.message.get("name"), str):
-        fix = "Add `name`."
-        yield error("missing-function-name", turn.path, "The function message has no name.", fix)
-
-
 @rule("messages", errors=("bad-message-value",))
 def strings_are_strings(turn: Turn) -> Faults:
     """`name` and `refusal` are text."""
@@ -326,57 +305,6 @@ def users_take_turns(talk: Conversation) -> Faults:
             yield warning("consecutive-user-messages", turn.path, message, "Join them into one.")
 
 
-@rule("tools", errors=("undefined-tool",))
-def called_tools_are_defined(talk: Conversation) -> Faults:
-    """A call is to a tool that the row's `tools` define."""
-    for turn in talk.turns:
-        for path, function in turn.functions():
-            name = function.get("name")
-            if isinstance(name, str) and name not in talk.tools:
-                message = f"The tool {name!r:.80} is not defined in the row's `tools`."
-                yield error(
-                    "undefined-tool", f"{path}.name", message, "Add its definition to `tools`."
-                )
-
-
-@rule(
-    "tools",
-    errors=("missing-tool-call-id", "unknown-tool-call-id"),
-    warnings=("unanswered-tool-call",),
-)
-def answers_match_calls(talk: Conversation) -> Faults:
-    """Each tool message answers a call made before it; each call is answered before talk goes on.
-
-    Calls at the very end stay open: they are what the model learns to make.
-    """
-    made: set[str] = set()
-    open_calls: dict[str, str] = {}
-    for turn in talk.turns:
-        if turn.role == "tool":
-            answered = turn.message.get("tool_call_id")
-            if not isinstance(answered, str):
-                message = "The tool message does not say which call it answers."
-                yield error("missing-tool-call-id", turn.path, message, "Add `tool_call_id`.")
-            elif answered not in made:
-                path = f"{turn.path}.tool_call_id"
-                message = f"No message before calls {answered!r:.80}."
-                yield error("unknown-tool-call-id", path, message, "Use the `id` of a tool call.")
-            else:
-                open_calls.pop(answered, None)
-            continue
-        for path in open_calls.values():
-            message = "The call is never answered, but the conversation goes on."
-            fix = "Add the tool message that answers it."
-            yield warning("unanswered-tool-call", path, message, fix)
-        open_calls.clear()
-        calls = turn.message.get("tool_calls") if turn.is_assistant else None
-        for number, call in enumerate(calls if isinstance(calls, list) else ()):
-            name = call.get("id") if isinstance(call, dict) else None
-            if isinstance(name, str):
-                made.add(name)
-                open_calls[name] = f"{turn.path}.tool_calls[{number}]"
-
-
 # Rules for what a row of chat must give to learn from.
 
 
@@ -391,6 +319,18 @@ def ends_with_an_answer(talk: Conversation) -> Faults:
         message = "The last message is not from the assistant."
         fix = "Add the answer, or remove what follows the last one."
         yield error("last-message-not-assistant", talk.turns[-1].path, message, fix)
+
+
+@rule("learning", errors=("last-message-not-user",))
+def ends_with_a_question(talk: Conversation) -> Faults:
+    """A reinforcement prompt ends with a user message: the answers are sampled, not given."""
+    last = talk.turns[-1]
+    if last.role != "user" and last.role in ROLES:
+        fix = "Remove what follows the last user message."
+        if last.is_assistant:
+            fix = "Remove the answer; keep what a grader needs of it as another key of the row."
+        message = f"The last message is from the {last.role}, not from the user."
+        yield error("last-message-not-user", last.path, message, fix)
 
 
 @rule("learning", errors=("nothing-learnt",))
@@ -411,15 +351,8 @@ MESSAGE_RULES: Final = (
     assistant_says_something,
     others_say_something,
     weight_is_zero_or_one,
-    calls_are_whole,
-    arguments_are_json,
-    function_result_has_name,
     strings_are_strings,
 )
-CONVERSATION_RULES: Final = (
-    system_comes_first,
-    users_take_turns,
-    called_tools_are_defined,
-    answers_match_calls,
-)
+CONVERSATION_RULES: Final = (system_comes_first, users_take_turns)
+PROMPT_RULES: Final = (ends_with_a_question,)
 ANSWER_RULES: Final = (ends_with_an_answer, something_is_learnt)

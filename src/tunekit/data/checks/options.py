@@ -11,6 +11,9 @@ from tunekit.data.tokens.counting import TokenCounter
 MethodName = Literal["supervised", "dpo", "reinforcement"]
 """A method's `type` in OpenAI's words."""
 
+Role = Literal["train", "validation", "test"]
+"""What a part of the data is for."""
+
 OverLength = Literal["error", "truncate", "drop"]
 """What happens to rows with more tokens than the model takes: `error` refuses them; `truncate` and
 `drop` accept that they are cut or left out, and say which."""
@@ -27,17 +30,19 @@ class CheckOptions:
         over_length: What happens to rows that are too long.
         counter: Counts tokens, for the rules about length; without one they are left out.
         n_epochs: Passes over the data, for the limit on tokens times epochs.
-        near_duplicates: Whether to look for rows that are nearly the same.
+        duplicates: Whether to look for rows that are the same, or have the same prompt.
+        near_duplicates: Whether to look for rows that are nearly the same; needs `duplicates`.
         personal_data: Whether to look for secrets and personal data.
-        processes: How many processes may read a big file; None for one per core.
+        processes: How many processes read a big file; None for one per core, at most four.
     """
 
     method: MethodName | None = None
     limits: DataLimits = field(default_factory=DataLimits)
-    role: Literal["train", "validation", "test"] = "train"
+    role: Role = "train"
     over_length: OverLength = "error"
     counter: TokenCounter | None = None
     n_epochs: int | None = None
+    duplicates: bool = True
     near_duplicates: bool = True
     personal_data: bool = True
     processes: int | None = None

@@ -1,216 +1,268 @@
 """The one pass over a file that finds all its faults.
 
-Rules for a single row are in `rows` and `conversation`; here are those that need the whole file.
+Rules for a single row are in `rows` and its neighbours; here is what needs the whole file, and what
+needs two files.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import combinations, islice
+from typing import TYPE_CHECKING, Any, Final
 
-from tunekit.data.checks.rows import check_row
-from tunekit.data.encoding import digest
-from tunekit.data.records import (
-    REQUIRED_KEYS,
-    ROW_KEYS,
-    DataKind,
-    Row,
-    key_names,
-    kind_of,
-    unknown_structure,
-)
-from tunekit.data.sources import Entry
-from tunekit.problems import Problem, Severity
+from tunekit.data.checks.alike import Noted, alike_rows, leaked_rows
+from tunekit.data.checks.bounds import Figures, check_bounds, validation_is_given
+from tunekit.data.checks.catalogue import error, rule, warning
+from tunekit.data.checks.findings import Findings
+from tunekit.data.checks.lengths import LengthCheck
+from tunekit.data.checks.options import CheckOptions, MethodName, Role
+from tunekit.data.checks.scan import First, Scanner, Seen
+from tunekit.data.checks.stretches import scan_file
+from tunekit.data.likeness import LikenessIndex, RowReader
+from tunekit.data.progress import Progress
+from tunekit.data.records import DataKind, kind_of, unknown_structure
+from tunekit.data.sources import Located, passed_over
+from tunekit.problems import Problem
 
 if TYPE_CHECKING:
     from tunekit.data.dataset import Dataset
 
-LISTED: Final = {Severity.ERROR: 10_000, Severity.WARNING: 100}
-"""How many problems of one rule are listed one by one; the rest are counted."""
+KEY_SETS: Final = 100
+"""How many different sets of keys are told apart in a file that has no row of a known kind."""
 
-STRANGE: Final = "unrecognised-structure"
+OTHER_KEYS: Final = "(others)"
 
-FEW_ROWS: Final = 10
-"""OpenAI and Azure OpenAI refuse training files with fewer rows (fine-tuning guides, 2026)."""
+BATCH: Final = 4_096
+"""Rows that are scanned, or counted, together where they do not come straight from a file."""
+
+NEEDED: Final[Mapping[MethodName, tuple[DataKind, ...]]] = {
+    "supervised": (DataKind.CHAT, DataKind.PROMPT_COMPLETION, DataKind.TEXT),
+    "dpo": (DataKind.PREFERENCE,),
+    "reinforcement": (DataKind.REINFORCEMENT,),
+}
+"""The kinds of rows that each method learns from."""
 
 
-class _Tally:
-    """Problems in the order of lines; past a limit, those of one rule are only counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the data, in figures.
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._problems: list[Problem] = []
-        self._counts: Counter[tuple[Severity, str]] = Counter()
+    Attributes:
+        role: What it is for.
+        source: Where its rows come from.
+        kind: What the rows were taken for; None where none is of a known kind.
+        figures: What was counted.
+    """
 
-    def add(self, problem: Problem, line: int | None = None) -> None:
-        rule = problem.severity, problem.code
-        self._counts[rule] += 1
-        if self._counts[rule] <= LISTED[problem.severity]:
-            place = {
-                "file": self._source,
-                "line": problem.line or line,
-                "path": problem.path or None,
-            }
-            self._problems.append(problem.model_copy(update=place))
+    role: Role
+    source: str
+    kind: DataKind | None
+    figures: Figures
 
-    def drop(self, code: str) -> int:
-        """Forget the errors of one rule and say how many there were."""
-        self._problems = [problem for problem in self._problems if problem.code != code]
-        return self._counts.pop((Severity.ERROR, code), 0)
+    def describe(self) -> dict[str, Any]:
+        """The same as JSON."""
+        figures = self.figures
+        described: dict[str, Any] = {"role": self.role, "source": self.source}
+        described |= {"kind": None if self.kind is None else self.kind.value}
+        described |= {"rows": figures.rows, "bytes": figures.bytes, "tokens": figures.tokens}
+        return described
 
-    def problems(self) -> list[Problem]:
-        """What was added, by line, with the count of what is not listed at the end."""
-        listed = sorted(self._problems, key=lambda p: float("inf") if p.line is None else p.line)
-        for (severity, code), count in self._counts.items():
-            if (more := count - LISTED[severity]) > 0:
-                message = f"{more} more problems of this kind are not listed ({count} in all)."
-                listed.append(
-                    Problem(code=code, severity=severity, message=message, file=self._source)
-                )
-        return listed
+
+class Examination(Findings):
+    """What was found in the parts of some data.
+
+    Attributes:
+        parts: The parts in figures.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[Part] = []
+
+
+def examine(
+    parts: Mapping[Role, Dataset],
+    options: CheckOptions | None = None,
+    *,
+    on_progress: Progress | None = None,
+) -> Examination:
+    """Find every fault of all rows, and what they should not have in common.
+
+    Args:
+        parts: Training, validation and test data, as far as there are any.
+        options: What they are held against; `role` is that of each part.
+        on_progress: Called now and then; see `tunekit.data.progress`.
+
+    Raises:
+        DataError: A part cannot be read at all, or the disk is full.
+    """
+    options = options or CheckOptions()
+    found = Examination()
+    with ExitStack() as stack:
+        noted: dict[Role, Noted] = {}
+        for role, dataset in parts.items():
+            index = stack.enter_context(LikenessIndex(options.near_duplicates))
+            noted[role] = _noted(index, dataset)
+            _Pass(dataset, replace(options, role=role), noted[role], found).run(on_progress)
+        for (base_role, base), (role, other) in combinations(noted.items(), 2):
+            found.extend(leaked_rows(base, other, base_role=base_role, role=role))
+    if "train" in parts:
+        found.extend(validation_is_given("validation" in parts, options))
+    return found
+
+
+def _noted(index: LikenessIndex, dataset: Dataset) -> Noted:
+    reader = RowReader(dataset)
+    return Noted(index, reader, lambda position: reader.at(position)[:2])
+
+
+def expected_kind(dataset: Dataset, method: MethodName | None) -> DataKind | None:
+    """What the rows are taken for: the kind of the first row that has one, None if none has."""
+    for _, content in dataset.entries():
+        kind = None if isinstance(content, Problem) else kind_of(content)
+        if kind is not None:
+            prompts = method == "reinforcement" and kind is DataKind.CHAT
+            return DataKind.REINFORCEMENT if prompts else kind
+    return None
 
 
 class _Pass:
-    """What has been seen of a file so far."""
+    """One pass over one part of the data."""
 
-    def __init__(self, source: str) -> None:
-        self.tally = _Tally(source)
-        self.rows = 0
-        self.kind: DataKind | None = None
-        self._strange: tuple[int, str] | None = None
-        self._strange_alike = True
-        self._seen: dict[bytes, int] = {}
-        self._unknown_keys: dict[str, tuple[int, int]] = {}
+    def __init__(
+        self, dataset: Dataset, options: CheckOptions, noted: Noted, found: Examination
+    ) -> None:
+        self._dataset = dataset
+        self._source = dataset._source
+        self._options = options
+        self._noted = noted
+        self._found = found
+        self._kind = expected_kind(dataset, options.method)
+        self._lines = 0
+        self._rows = 0
+        self._image_rows = 0
+        self._strange: dict[str, First] = {}
+        self._unknown_keys: dict[str, First] = {}
 
-    def see(self, line: int, content: Row | Problem) -> None:
-        if isinstance(content, Problem):
-            self.tally.add(content, line)
-            self.rows += content.severity is Severity.ERROR
-            return
-        self.rows += 1
-        self._structure(line, content)
-        self._duplicate(line, content)
-
-    def _structure(self, line: int, row: Row) -> None:
-        kind = kind_of(row)
-        self.kind = self.kind or kind
-        if self.kind is None or (
-            kind is None and not any(key in row for key in REQUIRED_KEYS[self.kind])
-        ):
-            self._unrecognised(line, key_names(row))
-            return
-        if kind not in (self.kind, None):
-            self.tally.add(
-                Problem(
-                    code="mixed-kinds",
-                    message=f"The row is of kind `{kind}`, the file's first of kind `{self.kind}`.",
-                    fix="Put rows of different kinds into different files.",
-                ),
-                line,
-            )
-        for key in row:
-            if key not in ROW_KEYS[kind or self.kind]:
-                first, count = self._unknown_keys.get(key, (line, 0))
-                self._unknown_keys[key] = first, count + 1
-        for problem in check_row(row, kind or self.kind):
-            self.tally.add(problem, line)
-
-    def _duplicate(self, line: int, row: Row) -> None:
-        first = self._seen.setdefault(digest(row), line)
-        if first != line:
-            self.tally.add(
-                Problem(
-                    code="duplicate-row",
-                    severity=Severity.WARNING,
-                    message=f"The row is the same as that of line {first}.",
-                    fix="Remove it, unless it should count twice.",
-                ),
-                line,
-            )
-
-    def finish(self) -> list[Problem]:
-        self._gather_unrecognised()
-        self._report_unknown_keys()
-        if self.rows == 0:
-            self.tally.add(
-                Problem(
-                    code="no-rows", message="There are no rows.", fix="Check that it is this file."
-                )
-            )
-        elif self.rows < FEW_ROWS:
-            self.tally.add(
-                Problem(
-                    code="few-rows",
-                    severity=Severity.WARNING,
-                    message="There is only one row."
-                    if self.rows == 1
-                    else f"There are only {self.rows} rows.",
-                    fix=f"Hosted services refuse training files with fewer than {FEW_ROWS} rows.",
-                )
-            )
-        return self.tally.problems()
-
-    def _unrecognised(self, line: int, keys: str) -> None:
-        first, known_keys = self._strange or (line, keys)
-        self._strange = min(first, line), known_keys
-        self._strange_alike = self._strange_alike and keys == known_keys
-        message, fix = unknown_structure(keys)
-        self.tally.add(Problem(code=STRANGE, message=message, fix=fix), line)
-
-    def _gather_unrecognised(self) -> None:
-        """Where all rows are strange in the same way, nothing was mapped: say so once."""
-        if self.kind is None and self._strange and self._strange_alike:
-            count = self.tally.drop(STRANGE)
-            line, keys = self._strange
-            message, fix = unknown_structure(keys)
-            message = f"{message} All {count} rows are like this." if count > 1 else message
-            self.tally.add(Problem(code=STRANGE, message=message, fix=fix), line)
-
-    def _report_unknown_keys(self) -> None:
-        for key, (first, count) in self._unknown_keys.items():
-            rows = "1 row has" if count == 1 else f"{count} rows have"
-            self.tally.add(
-                Problem(
-                    code="unknown-row-key",
-                    severity=Severity.WARNING,
-                    message=f"{rows} a key {key!r:.80}, which trains nothing.",
-                    fix="Remove it with `.map(fn)`, unless a grader reads it.",
-                ),
-                first,
-            )
-
-
-def check_entries(entries: Iterable[Entry], source: str) -> list[Problem]:
-    """Find every fault of these rows in one pass; see `Dataset.check`."""
-    seen = _Pass(source)
-    for line, content in entries:
-        seen.see(line, content)
-    return seen.finish()
-
-
-def check_leakage(train: Dataset, validation: Dataset) -> list[Problem]:
-    """Find the validation rows that are also in the training data, exactly.
-
-    They are warnings: the tuned model is as good, and nothing fails, but the validation loss looks
-    better than it is, so that early stopping and comparisons mislead. Rows that cannot be read are
-    left to `Dataset.check`.
-    """
-    lines: dict[bytes, int] = {}
-    for line, content in train.entries():
-        if not isinstance(content, Problem):
-            lines.setdefault(digest(content), line)
-    tally = _Tally(validation.source)
-    for line, content in validation.entries():
-        if isinstance(content, Problem) or (first := lines.get(digest(content))) is None:
-            continue
-        tally.add(
-            Problem(
-                code="validation-row-in-train",
-                severity=Severity.WARNING,
-                message=f"The row is also in the training data ({train.source}:{first}).",
-                fix="Take it out of one of the two; `split` never puts a row into both.",
-            ),
-            line,
+    def run(self, on_progress: Progress | None) -> None:
+        """Read everything and say all there is to say of this part alone."""
+        for seen in self._stretches(on_progress):
+            self._add(seen)
+        self._report(right_kind(self._kind, self._options.method))
+        self._report(rows_are_recognised(self._strange))
+        self._report(keys_mean_something(self._unknown_keys))
+        self._report(alike_rows(self._noted))
+        tokens = self._lengths(on_progress)
+        file = self._source.plain_file
+        figures = Figures(
+            rows=self._rows,
+            bytes=None if file is None else file.stat().st_size,
+            image_rows=self._image_rows,
+            tokens=tokens,
         )
-    return tally.problems()
+        self._report(check_bounds(figures, self._options))
+        self._found.parts.append(
+            Part(
+                role=self._options.role,
+                source=self._dataset.source,
+                kind=self._kind,
+                figures=figures,
+            )
+        )
+
+    def _stretches(self, on_progress: Progress | None) -> Iterator[Seen]:
+        path = self._source.plain_file
+        if path is not None:
+            yield from scan_file(path, self._kind, self._options, on_progress)
+            return
+        scanner = Scanner(self._kind, self._options)
+        for batch in _batches(self._source.located(), on_progress):
+            scanner.located(batch)
+            yield scanner.take()
+
+    def _add(self, seen: Seen) -> None:
+        """Add the next stretch. Its lines begin where the one before ended."""
+        for problem in seen.problems:
+            line = None if problem.line is None else self._lines + problem.line
+            self._note(problem.model_copy(update={"line": line}))
+        for known, new in (
+            (self._strange, seen.strange),
+            (self._unknown_keys, seen.unknown_keys),
+        ):
+            for key, (file, line, count) in new.items():
+                if key not in known and len(known) >= KEY_SETS:
+                    key = OTHER_KEYS
+                first = known.get(key, (file, self._lines + line, 0))
+                known[key] = *first[:2], first[2] + count
+        positions = [self._rows + position for position in seen.positions]
+        sketches = bytes(seen.sketches)
+        self._noted.index.add(positions, bytes(seen.digests), bytes(seen.prompts), sketches)
+        self._lines += seen.lines
+        self._rows += seen.rows
+        self._image_rows += seen.image_rows
+
+    def _lengths(self, on_progress: Progress | None) -> int | None:
+        """Count tokens, and say how many there are."""
+        if self._options.counter is None:
+            return None
+        check = LengthCheck(self._options)
+        for batch in _batches(self._source.located(), on_progress):
+            rows = [(file, line, row) for file, line, row in batch if isinstance(row, dict)]
+            places = list(range(len(rows)))
+            for place, problem in check.see(places, [row for _, _, row in rows]):
+                file, line, _ = rows[place]
+                self._note(problem.model_copy(update={"file": file, "line": line}))
+        self._report(check.finish())
+        return check.tokens
+
+    def _report(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self._note(problem)
+
+    def _note(self, problem: Problem) -> None:
+        place = {"file": problem.file or self._dataset.source, "path": problem.path or None}
+        self._found.add(problem.model_copy(update=place))
+
+
+def _batches(rows: Iterable[Located], on_progress: Progress | None) -> Iterator[list[Located]]:
+    rows, done = iter(rows), 0
+    while batch := list(islice(rows, BATCH)):
+        yield batch
+        done += sum(not passed_over(content) for _, _, content in batch)
+        if on_progress is not None:
+            on_progress(done, None)
+
+
+@rule("structure", errors=("wrong-kind-for-method",))
+def right_kind(kind: DataKind | None, method: MethodName | None) -> Iterator[Problem]:
+    """The rows are of a kind that the method learns from."""
+    if method is None or kind is None or kind in NEEDED[method]:
+        return
+    needed = " or ".join(f"`{one}`" for one in NEEDED[method])
+    message = f"The rows are of kind `{kind}`, and method `{method}` learns from {needed}."
+    fix = "Name the method that fits the rows, or convert them with `tunekit convert`."
+    yield error("wrong-kind-for-method", "", message, fix)
+
+
+@rule("structure", errors=("unrecognised-structure",))
+def rows_are_recognised(strange: Mapping[str, First]) -> Iterator[Problem]:
+    """A row has the keys of one of the five kinds."""
+    for keys, (file, line, count) in strange.items():
+        message, fix = unknown_structure(keys)
+        if count > 1:
+            message += f" {'All' if len(strange) == 1 else 'In all,'} {count} rows are like this."
+        problem = error("unrecognised-structure", "", message, fix)
+        yield problem.model_copy(update={"file": file, "line": line})
+
+
+@rule("structure", warnings=("unknown-row-key",))
+def keys_mean_something(unknown: Mapping[str, First]) -> Iterator[Problem]:
+    """A row has no other keys than those of its kind; only graders read others."""
+    for key, (file, line, count) in unknown.items():
+        rows = "1 row has" if count == 1 else f"{count} rows have"
+        message = f"{rows} a key {key!r:.80}, which trains nothing."
+        fix = "Remove it with `.map(fn)`, unless a grader reads it."
+        problem = warning("unknown-row-key", "", message, fix)
+        yield problem.model_copy(update={"file": file, "line": line})

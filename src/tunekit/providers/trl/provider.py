@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tunekit.capabilities import YES, Capability, Support, no, partial
+from tunekit.data.tokens.encodings import TokenizerUnavailableError
 from tunekit.errors import CorruptModelError, missing_extra
 from tunekit.problems import Problem
 from tunekit.providers.base import (
@@ -19,18 +20,23 @@ from tunekit.providers.base import (
     ProviderSettings,
     SupportsDataCheck,
     SupportsEstimate,
+    SupportsTokens,
 )
 from tunekit.providers.local.provider import LocalProvider
 from tunekit.providers.local.rundir import RunDir
 from tunekit.providers.local.serving import LocalDeployments
 from tunekit.providers.trl import estimating, preflight
 from tunekit.providers.trl.artifacts import ModelFolders
+from tunekit.providers.trl.counting import TemplateCounter
 from tunekit.providers.trl.faults import TrainingFault
 from tunekit.providers.trl.options import TrlOptions, TrlSettings
+from tunekit.providers.trl.previewing import preview_row
 from tunekit.providers.trl.requirements import INSTALL, missing_packages
 
 if TYPE_CHECKING:
     from tunekit.data import Dataset, DataSummary
+    from tunekit.data.preview import PreviewRow
+    from tunekit.data.records import Row
     from tunekit.spec import FineTuneSpec
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -53,7 +59,12 @@ _LATER = "arrives with a later release; until then use a provider that offers it
 
 
 class TrlProvider(
-    LocalProvider, LocalDeployments, ModelFolders, SupportsDataCheck, SupportsEstimate
+    LocalProvider,
+    LocalDeployments,
+    ModelFolders,
+    SupportsDataCheck,
+    SupportsEstimate,
+    SupportsTokens,
 ):
     """Jobs that run on this machine, each in a process of its own that outlives its launcher."""
 
@@ -125,6 +136,38 @@ class TrlProvider(
             for dataset in datasets
             for problem in preflight.check_rows(tokenizer, options, limit, dataset)
         ]
+
+    @override
+    def token_counter(self, spec: FineTuneSpec) -> TemplateCounter | None:
+        options = self.options(spec)
+        try:
+            tokenizer = preflight.local_tokenizer(spec, options, self.settings)
+        except TrainingFault as fault:
+            raise CorruptModelError(fault.message) from fault
+        if tokenizer is None:
+            return None
+        return TemplateCounter(tokenizer, loss_on=options.loss_on, name=spec.model)
+
+    @override
+    def preview(
+        self, spec: FineTuneSpec, row: Row, *, line: int = 1, tokens: bool = False
+    ) -> PreviewRow:
+        counter = self.token_counter(spec)
+        if counter is None:
+            raise TokenizerUnavailableError(
+                f"The tokenizer of {spec.model!r} is not on this machine.",
+                next_step="Download the model, or name a folder that holds it.",
+            )
+        found = preflight.local_config(spec)
+        options = self.options(spec)
+        return preview_row(
+            counter,
+            row,
+            line=line,
+            limit=preflight.longest_allowed(options, found[0] if found else None),
+            over_long=options.over_long,
+            tokens=tokens,
+        )
 
     @override
     def estimate(self, spec: FineTuneSpec, train: Dataset, validation: Dataset | None) -> Estimate:

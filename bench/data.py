@@ -1,0 +1,213 @@
+"""How fast and how small a check of training data is, beside simpler readings of the same file.
+
+Generates files of chat rows, reads each in turn by all ways, several times, and prints ratios of the
+best times: the machine's noise hits all ways alike. Peak memory is that of the whole process tree.
+
+Run: python bench/data.py                       10,000 and 200,000 rows, about two minutes
+     python bench/data.py --rows 1000000        a million rows, about five minutes more
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from tunekit.data import Dataset
+from tunekit.data.checks import CheckOptions
+
+WORDS = (
+    "simmer whisk butter flour garlic onion slowly until golden then add stock and season with "
+    "salt pepper thyme serve warm over rice or bread for four people about twenty minutes"
+).split()
+ROLES = {"system", "user", "assistant", "function"}
+KEYS = {"role", "content", "name", "function_call", "weight"}
+MIB = 1 << 20
+
+
+def write_rows(path: Path, rows: int) -> None:
+    """Write chat rows of some 450 bytes; of a thousand rows one is repeated and one nearly so."""
+    draw = random.Random(rows)
+    kept = ""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(rows):
+            question = f"Dish {number}: " + " ".join(draw.choices(WORDS, k=draw.randint(10, 40)))
+            answer = " ".join(draw.choices(WORDS, k=draw.randint(10, 60)))
+            if number % 1000 == 1:
+                kept = answer
+            if number % 1000 == 501:
+                answer = f"{kept} today"
+            messages = [
+                {"role": "system", "content": "You are a cook who answers in one sentence."},
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": answer},
+            ]
+            line = json.dumps({"messages": messages})
+            file.write(f"{line}\n" * (2 if number % 1000 == 7 else 1))
+
+
+def bare(path: Path) -> None:
+    """Parse every line with orjson, and nothing else."""
+    with path.open("rb") as file:
+        for line in file:
+            orjson.loads(line)
+
+
+def guide(path: Path) -> None:
+    """Do what the published data-preparation guide does: load, look at the format, count tokens."""
+    import numpy as np
+    import tiktoken
+
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    faults: Counter[str] = Counter()
+    for row in rows:
+        messages = row.get("messages")
+        if not messages:
+            faults["missing_messages_list"] += 1
+            continue
+        for message in messages:
+            faults["message_missing_key"] += "role" not in message or "content" not in message
+            faults["message_unrecognized_key"] += any(key not in KEYS for key in message)
+            faults["unrecognized_role"] += message.get("role") not in ROLES
+            content = message.get("content")
+            calls = message.get("function_call")
+            faults["missing_content"] += not (content or calls) or not isinstance(content, str)
+        faults["no_assistant"] += all(message.get("role") != "assistant" for message in messages)
+    encoding = tiktoken.get_encoding("cl100k_base")
+    totals, answers = [], []
+    for row in rows:
+        total = 3
+        answer = 0
+        for message in row["messages"]:
+            total += 3
+            for key, value in message.items():
+                total += len(encoding.encode(value)) + (key == "name")
+            if message["role"] == "assistant":
+                answer += len(encoding.encode(message["content"]))
+        totals.append(total)
+        answers.append(answer)
+    for values in (totals, answers):
+        np.quantile(values, 0.1), np.quantile(values, 0.9), np.median(values), np.mean(values)
+
+
+def check(path: Path, *, processes: int = 1, near: bool = False) -> None:
+    """Check the file as `tunekit check` does, near duplicates only when asked for."""
+    options = CheckOptions(processes=processes, near_duplicates=near)
+    Dataset.from_jsonl(path).check(options)
+
+
+def leakage(path: Path) -> None:
+    """Check the file, and look for its rows in another one of the same size, near ones too."""
+    from tunekit.data import check_leakage
+
+    check(path, near=True)
+    check_leakage(Dataset.from_jsonl(path), Dataset.from_jsonl(path.with_suffix(".other")))
+
+
+def best_of(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """The best seconds of each way; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            times[name].append(time.perf_counter() - started)
+    return {name: min(taken) for name, taken in times.items()}
+
+
+def peak_mib(call: str, path: Path) -> float:
+    """The most memory, in MiB, that a fresh process tree holds while it makes this call.
+
+    Counts shared pages once (proportional set size), every 50 ms.
+    """
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    code += f"import data; from pathlib import Path\ndata.{call}"
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, sum(map(_pss, _tree(process.pid))))
+        time.sleep(0.05)
+    assert process.returncode == 0
+    return peak / MIB
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            try:
+                found += [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+    return found
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:  # it has just ended
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def measure(path: Path, rows: int, rounds: int) -> None:
+    """Print the figures of one file."""
+    size = path.stat().st_size
+    print(f"\n{rows:,} rows, {size / 1e6:.0f} MB")
+    times = best_of(
+        {
+            "bare orjson.loads loop": lambda: bare(path),
+            "check, one process": lambda: check(path),
+            "check, two processes": lambda: check(path, processes=2),
+        },
+        rounds,
+    )
+    times |= best_of({"the guide's script": lambda: guide(path)}, 1 if rows > 50_000 else 2)
+    times |= best_of({"check with near duplicates": lambda: check(path, near=True)}, 1)
+    for name, seconds in times.items():
+        print(f"  {name:<28} {seconds:8.3f} s  {seconds / rows * 1e6:7.2f} us a row")
+    one = times["check, one process"]
+    print(f"  check / bare loop            {times['bare orjson.loads loop'] / one:8.2f} of its speed")
+    print(f"  check / the guide's script   {times['the guide\'s script'] / one:8.1f} times as fast")
+    print(f"  two processes / one          {one / times['check, two processes']:8.2f} times as fast")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 200_000])
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    vocabularies = Path(sys.prefix) / "vocabularies"
+    if vocabularies.is_dir():
+        os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(vocabularies))
+    print(f"{os.cpu_count()} cores; best times of {asked.rounds} rounds")
+    memory: list[tuple[int, float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in asked.rows:
+            path = Path(folder) / f"{rows}.jsonl"
+            write_rows(path, rows)
+            path.with_suffix(".other").write_bytes(path.read_bytes())
+            measure(path, rows, asked.rounds if rows < 500_000 else 2)
+            plain = peak_mib("check(Path(sys.argv[1]), processes=2)", path)
+            near = peak_mib("leakage(Path(sys.argv[1]))", path)
+            memory.append((rows, plain, near))
+    print("\nPeak memory of the process tree")
+    for rows, plain, near in memory:
+        print(f"  {rows:>9,} rows: check {plain:6.0f} MiB; with near duplicates and leakage {near:6.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
