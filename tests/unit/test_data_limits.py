@@ -102,16 +102,12 @@ def test_too_many_rows_are_refused_for_each_use() -> None:
     assert found(Figures(rows=1_001), limits=prompts, role="test") == []
 
 
-def test_bytes_images_and_tokens_have_their_bounds() -> None:
+def test_bytes_and_rows_with_images_have_their_bounds() -> None:
     azure = limits("azure")
     most = 512 * 1024 * 1024
     assert found(Figures(rows=10, bytes=most), limits=azure) == []
     assert found(Figures(rows=10, bytes=most + 1), limits=azure) == ["file-too-large"]
     assert found(Figures(rows=60_000, image_rows=50_001), limits=azure) == ["too-many-image-rows"]
-    tokens = Figures(rows=10, tokens=10**9)
-    assert found(tokens, limits=azure, n_epochs=2) == []
-    assert found(tokens, limits=azure, n_epochs=3) == ["too-many-job-tokens"]
-    assert found(tokens, limits=azure, n_epochs=3, role="validation") == []
 
 
 def test_validation_data_is_missed_only_where_it_is_wanted() -> None:

@@ -117,6 +117,13 @@ def test_half_a_character_shows_as_a_replacement() -> None:
     assert any("�" in word for word in piece.tokens)
 
 
+def test_a_text_of_nothing_but_blanks_is_shown_however_long_it_is() -> None:
+    (piece,) = preview_hosted({"text": " " * 1_200_000 + "end"}, COUNTER).pieces
+    (counted,) = COUNTER.count([{"text": " " * 1_200_000 + "end"}])
+    assert counted is not None
+    assert piece.count == counted.total
+
+
 def test_the_note_says_what_the_picture_rests_on() -> None:
     assert preview_hosted(ROWS[-1], COUNTER).note == BY_THE_GUIDE
     assert preview_hosted(CHAT, COUNTER).note == BEYOND_THE_GUIDE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import pickle
 import shutil
@@ -98,7 +99,7 @@ def test_the_base_of_a_tuned_model_is_in_its_name() -> None:
 def test_files_and_hashes_are_those_that_tiktoken_itself_expects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tiktoken_ext import openai_public
+    openai_public = importlib.import_module("tiktoken_ext.openai_public")
 
     asked: list[VocabularyFile] = []
 
@@ -446,6 +447,28 @@ def test_prompt_completion_and_text_count_as_they_are() -> None:
 def test_a_row_without_its_kinds_shape_is_not_counted(row: dict[str, Any]) -> None:
     good = chat(USER, ANSWER)
     assert HostedCounter("o200k_base").count([good, row, good]) == [count(good), None, count(good)]
+
+
+KEYS = """
+messages input preferred_output non_preferred_output prompt completion text tools functions role
+content name weight tool_calls function_call function arguments type image_url
+"""
+keys = st.sampled_from(KEYS.split())
+plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(keys, plain_json, max_size=5), st.lists(plain_json, max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_no_row_whatever_it_holds_raises(row: dict[str, Any], messages: list[Any]) -> None:
+    rows = [row, {**row, "messages": messages}, {**row, "messages": [{"role": "user", **row}]}]
+    found = HostedCounter("o200k_base").count(rows)
+    assert len(found) == 3
+    for one in found:
+        assert one is None or 0 <= one.trained <= one.total
 
 
 def test_the_counter_is_never_called_exact_and_crosses_processes() -> None:

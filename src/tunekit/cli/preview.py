@@ -191,8 +191,8 @@ def _show(shell: Shell, row: PreviewRow, *, number: int) -> None:
             line.rstrip()
             margin = f"  {block.label:<{indent - 2}}" if place == 0 else " " * indent
             shell.say(Text.assemble((margin, "bold"), line))
-    for line in wrapped(row.note, width - 2):
-        shell.say(Text(f"  {line}", style="italic dim"))
+    for said in wrapped(row.note, width - 2):
+        shell.say(Text(f"  {said}", style="italic dim"))
     shell.say("")
 
 

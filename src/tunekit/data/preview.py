@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict
 
 from tunekit.data.records import Row
+from tunekit.data.tokens.batches import encode_text
 from tunekit.data.tokens.encodings import load_encoding
 from tunekit.data.tokens.rules import Span, follows_guide
 from tunekit.errors import DataError
@@ -132,7 +133,7 @@ def _pieces(
     span: Span, encoding: tiktoken.Encoding, left: int | None, tokens: bool
 ) -> Iterator[Piece]:
     """A span as one piece, or as two where the limit, `left` tokens away, lies within it."""
-    ids = encoding.encode_ordinary(span.text)
+    ids = encode_text(encoding, span.text)
     kept = len(ids) if left is None else min(len(ids), max(0, left - span.fixed))
     gone_whole = left is not None and left < span.fixed
     for part, fixed, cut in ((ids[:kept], span.fixed, gone_whole), (ids[kept:], 0, True)):

@@ -45,7 +45,7 @@ def parse_line(content: bytes) -> Row | Problem:
             message="The line is empty and is passed over.",
         )
     try:
-        return decode(content)
+        return decode(content.removesuffix(b"\n"))
     except RowError as error:
         return Problem(code=error.code, message=str(error), fix=error.fix)
 

@@ -1,4 +1,4 @@
-"""The rules about a whole file's size: rows, bytes, images and tokens against what is accepted."""
+"""The rules about a whole file's rows, bytes and images; those on tokens are in `lengths`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,6 @@ def check_bounds(figures: Figures, options: CheckOptions) -> Iterator[Problem]:
         not_too_many_rows,
         not_too_many_bytes,
         not_too_many_image_rows,
-        not_too_many_tokens,
         token_limit_is_known,
     ):
         yield from bound(figures, options)
@@ -91,20 +90,6 @@ def not_too_many_image_rows(figures: Figures, options: CheckOptions) -> Faults:
     if most is not None and figures.image_rows > most:
         message = f"{figures.image_rows:,} rows hold images; {_service(options)} takes {most:,}."
         yield error("too-many-image-rows", "", message, "Take a sample with `.sample(n)`.")
-
-
-@rule("limits", errors=("too-many-job-tokens",))
-def not_too_many_tokens(figures: Figures, options: CheckOptions) -> Faults:
-    """Tokens times epochs stay within what the service takes for one job."""
-    most, epochs = options.limits.max_job_tokens, options.n_epochs or 1
-    if most is None or figures.tokens is None or options.role != "train":
-        return
-    if figures.tokens * epochs > most:
-        message = (
-            f"{figures.tokens:,} tokens times {epochs} epochs are {figures.tokens * epochs:,}; "
-            f"{_service(options)} takes {most:,} for one job."
-        )
-        yield error("too-many-job-tokens", "", message, "Train on fewer rows or for fewer epochs.")
 
 
 @rule("limits", warnings=("token-limit-unknown",))

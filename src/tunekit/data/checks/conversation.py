@@ -91,7 +91,11 @@ class Conversation:
 
 @rule("structure", errors=("messages-not-a-list", "empty-messages", "message-not-an-object"))
 def read_turns(value: Any, path: str) -> tuple[list[Turn], list[Problem]]:
-    """Take a list of messages apart; the problems say what is no message."""
+    """Messages are a list with at least one object in it.
+
+    Returns:
+        What are messages, each with its place, and the problems of what are none.
+    """
     if not isinstance(value, list):
         return [], [error("messages-not-a-list", path, "The messages are not a list.", _LIST)]
     if not value:
@@ -165,7 +169,7 @@ def keys_fit_role(turn: Turn) -> Faults:
 
 @rule("messages", errors=("missing-content",))
 def has_content(turn: Turn) -> Faults:
-    """There is content, unless the assistant calls a tool or refuses instead."""
+    """A message has content, unless the assistant calls a tool or refuses instead."""
     if turn.message.get("content") is not None or turn.role == "function":
         return
     if not (turn.is_assistant and (turn.calls or turn.message.get("refusal"))):
@@ -228,7 +232,7 @@ def _part_fault(part: Any, role: Any) -> tuple[str, str, str] | None:
 
 @rule("learning", errors=("empty-answer",))
 def assistant_says_something(turn: Turn) -> Faults:
-    """An assistant message that is blank and calls no tool teaches the model to say nothing."""
+    """An assistant message says something or calls a tool; a blank one would teach silence."""
     content = turn.message.get("content")
     if not turn.is_assistant or content is None or turn.calls or turn.message.get("refusal"):
         return
@@ -239,7 +243,7 @@ def assistant_says_something(turn: Turn) -> Faults:
 
 @rule("content", warnings=("empty-content",))
 def others_say_something(turn: Turn) -> Faults:
-    """A blank system, developer or user message is most often a column that was not filled."""
+    """System, developer and user messages are not blank, as columns that nobody filled are."""
     if turn.role in ("system", "developer", "user") and is_blank(turn.message.get("content")):
         message = f"The {turn.role} message is empty."
         path = f"{turn.path}.content"
@@ -286,7 +290,7 @@ def strings_are_strings(turn: Turn) -> Faults:
 
 @rule("messages", warnings=("system-not-first",))
 def system_comes_first(talk: Conversation) -> Faults:
-    """Most chat templates know a system message at the beginning only."""
+    """System messages come first; most chat templates know them nowhere else."""
     begun = False
     for turn in talk.turns:
         if turn.role not in ("system", "developer"):
@@ -298,7 +302,7 @@ def system_comes_first(talk: Conversation) -> Faults:
 
 @rule("messages", warnings=("consecutive-user-messages",))
 def users_take_turns(talk: Conversation) -> Faults:
-    """Two user turns in a row are allowed, but some open models' chat templates refuse them."""
+    """No two user messages follow each other; some open models' templates refuse that."""
     for before, turn in zip(talk.turns, talk.turns[1:], strict=False):
         if before.role == turn.role == "user":
             message = "Two user messages follow each other; some models' templates refuse that."
@@ -335,7 +339,7 @@ def ends_with_a_question(talk: Conversation) -> Faults:
 
 @rule("learning", errors=("nothing-learnt",))
 def something_is_learnt(talk: Conversation) -> Faults:
-    """Not every assistant message has weight 0."""
+    """Not every assistant message has weight 0, or the row would train on nothing."""
     weights = [turn.message.get("weight") for turn in talk.turns if turn.is_assistant]
     if weights and all(weight == 0 and weight is not None for weight in weights):
         message = "Every assistant message has weight 0: the row trains on nothing."

@@ -142,4 +142,4 @@ def _near(words: npt.NDArray[np.intp], lines: bytes, holds: Callable[[bytes], bo
     """Whether the text around one of these words of eight bytes holds something."""
     if len(words) * 256 > len(lines):
         return holds(lines)
-    return any(holds(lines[max(0, word * 8 - 56) : word * 8 + 48]) for word in words.tolist())
+    return any(holds(lines[max(0, word * 8 - 88) : word * 8 + 48]) for word in words.tolist())

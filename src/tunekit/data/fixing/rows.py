@@ -9,12 +9,14 @@ from itertools import chain
 from typing import Any, Final
 
 from tunekit.data.checks.options import CheckOptions
+from tunekit.data.checks.quick import IS_CLEAN
 from tunekit.data.checks.rows import check_content, check_row
-from tunekit.data.encoding import RowError, encode
+from tunekit.data.encoding import RowError, canonical, encode
 from tunekit.data.fixing.length import TOO_LONG, fit
 from tunekit.data.fixing.mends import MENDS
 from tunekit.data.fixing.pieces import Piece
 from tunekit.data.fixing.report import Change
+from tunekit.data.plain import as_plain
 from tunekit.data.records import (
     REQUIRED_KEYS,
     DataKind,
@@ -62,6 +64,8 @@ class Mender:
         kind = self._kind_for(row)
         if isinstance(kind, Problem):
             return Mended(piece, [kind])
+        if piece.text is not None and _is_plain(row, kind):
+            return Mended(piece, [], f"{piece.text}\n".encode())
         try:
             changes = [
                 Change(piece.line, code, what) for code, mend in MENDS for what in mend(row, kind)
@@ -114,6 +118,16 @@ class Mender:
                 mended.piece.changes.append(Change(mended.piece.line, TOO_LONG, what))
                 mended.problems += self._faults(row, kind)
                 mended.written = encode(row)
+
+
+def _is_plain(row: Row, kind: DataKind) -> bool:
+    """Whether a row is of a plain shape that has no fault and leaves nothing to mend."""
+    try:
+        canonical(row).decode()
+    except UnicodeDecodeError:
+        return False
+    plain = as_plain(row, kind)
+    return plain is not None and IS_CLEAN[type(plain)](plain)
 
 
 class _RepeatedKeyError(Exception):

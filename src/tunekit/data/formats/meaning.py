@@ -52,15 +52,19 @@ def _message(message: Any, names: dict[str, str]) -> Any:
     if is_default_weight(made.get("weight")):
         del made["weight"]
     content = made.get("content")
-    if isinstance(content, list) and len(content) == 1 and set(content[0]) == {"type", "text"}:
+    if isinstance(content, list) and len(content) == 1 and _is_text_part(content[0]):
         made["content"] = content[0]["text"]
-    if made.get("tool_calls"):
+    if isinstance(made.get("tool_calls"), list) and made["tool_calls"]:
         made["tool_calls"] = [_call(call, names) for call in made["tool_calls"]]
         if made.get("content") == "":
             del made["content"]
-    if "tool_call_id" in made:
+    if isinstance(made.get("tool_call_id"), str):
         made["tool_call_id"] = names.get(made["tool_call_id"], made["tool_call_id"])
     return made
+
+
+def _is_text_part(part: Any) -> bool:
+    return isinstance(part, dict) and part.keys() == {"type", "text"} and part["type"] == "text"
 
 
 def is_default_weight(weight: Any) -> bool:

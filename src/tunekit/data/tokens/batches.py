@@ -64,7 +64,7 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _count(encoding: tiktoken.Encoding, batch: Sequence[str]) -> list[int]:
     if len(batch) == 1:
-        return [sum(len(encoding.encode_ordinary(piece)) for piece in _pieces(batch[0]))]
+        return [len(encode_text(encoding, batch[0]))]
     tokens = encoding.encode(_BORDER.join(batch), allowed_special={_BORDER}, disallowed_special=())
     border = encoding.eot_token
     lengths = []
@@ -74,6 +74,11 @@ def _count(encoding: tiktoken.Encoding, batch: Sequence[str]) -> list[int]:
         lengths.append(end - start)
         start = end + 1
     return [*lengths, len(tokens) - start]
+
+
+def encode_text(encoding: tiktoken.Encoding, text: str) -> list[int]:
+    """Encode one text of any length, taken as ordinary text whatever it spells."""
+    return [token for piece in _pieces(text) for token in encoding.encode_ordinary(piece)]
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -65,7 +65,7 @@ def bins(distribution: Distribution, *, at_most: int = 12) -> list[Bin]:
 
 def _round_width(least: float) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50, ... that is no less."""
-    power = 10 ** max(0, math.floor(math.log10(max(least, 1))))
+    power = int(10 ** max(0, math.floor(math.log10(max(least, 1)))))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least)
 
 

@@ -71,7 +71,7 @@ class TemplateCounter(RowEncoder, TokenCounter):
             text = self._text(row)
             if text is None:
                 alone = self._alone(row)
-                found[index] = alone and alone.total
+                found[index] = None if alone is None else alone.total
             else:
                 together.append((index, text))
         encodings = self._tokenized([text for _, text in together], offsets=False)
