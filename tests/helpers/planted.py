@@ -156,7 +156,7 @@ def _long(policy: Any) -> Callable[[Path], PlantedFile]:
 
 def _big_job(path: Path) -> PlantedFile:
     limits = DataLimits(max_job_tokens=12 * 18 * 3 - 1)
-    expected = (None, "too-many-job-tokens", None)
+    expected = (None, "job-too-large", None)
     return written(
         path, _lines(*_many()), expected, limits=limits, counter=WordCounter(), n_epochs=3
     )

@@ -170,8 +170,9 @@ def test_reference_fields_of_reinforcement_prompts_stay(tmp_path: Path) -> None:
     assert not fixed.report.changed
 
 
-def test_a_row_that_names_a_key_twice_is_never_written_anew(tmp_path: Path) -> None:
-    content = b'{"text": "a", "text": "b", "topic": 1}\n'
+@pytest.mark.parametrize("space", [b" ", b"\n"])
+def test_a_row_that_names_a_key_twice_is_never_written_anew(space: bytes, tmp_path: Path) -> None:
+    content = b'{"text": "a",' + space + b'"text": "b", "topic": 1}\n'
     fixed = Fixed(tmp_path, content)
     assert fixed.rows == []
     assert [one["original"] for one in fixed.rejected] == [content.decode().strip()]

@@ -110,7 +110,7 @@ def without_a_file() -> list[Problem]:
 
 WHOLE = {
     "no-rows", "too-few-rows", "too-many-rows", "file-too-large", "too-many-image-rows",
-    "too-many-job-tokens", "wrong-kind-for-method",
+    "job-too-large", "wrong-kind-for-method",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tunekit.data.checks import reading as reading
 from tunekit.data.checks.alike import check_leakage
 from tunekit.data.checks.bounds import FEW_ROWS, Figures
 from tunekit.data.checks.catalogue import Rule, all_rules

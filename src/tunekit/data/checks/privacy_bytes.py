@@ -1,7 +1,7 @@
 """A quick look for secrets and personal data in many rows at once, as bytes of JSON.
 
 It says no only where no text can hold what `privacy` looks for. Three marks are enough, because
-each kind has one: an `@` or a `+`; eight digits close together; or fifteen or more characters
+each kind has one: an `@` or a `+`; eight digits close together; or twenty or more characters
 without a space, quote or bracket, with a digit not far behind the beginning of the key. Vectors
 find such places; short searches around each then settle most of them.
 """

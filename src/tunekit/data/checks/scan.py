@@ -7,17 +7,18 @@ file can be scanned by several processes and added up.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from tunekit.data.checks import quick
-from tunekit.data.checks.catalogue import error
+from tunekit.data.checks.catalogue import error, rule
 from tunekit.data.checks.images import has_images
 from tunekit.data.checks.options import CheckOptions
 from tunekit.data.checks.rows import check_content, check_row, maybe_content
+from tunekit.data.checks.texts import suspects
 from tunekit.data.encoding import BOM
 from tunekit.data.likeness.keys import row_keys
 from tunekit.data.likeness.signatures import signatures
@@ -142,11 +143,14 @@ class Scanner:
         """
         if first:
             block = block.removeprefix(BOM)
-        suspicious = maybe_content(block, self._options)
+        suspicious = self._suspicious(block)
         if suspicious or not (self._of_form(block) or self._plain_block(block)):
             self._lines(block, suspicious)
         if len(self._texts) >= BATCH:
             self._sketch()
+
+    def _suspicious(self, lines: bytes) -> bool:
+        return maybe_content(lines, self._options)
 
     def _lines(self, block: bytes, suspicious: bool) -> None:
         """Scan a block line by line."""
@@ -155,10 +159,11 @@ class Scanner:
             lines.pop()
         before = self._seen.lines
         self._seen.lines += len(lines)
-        for number, line in enumerate(lines, before + 1):
-            row = None if suspicious and maybe_content(line, self._options) else self._plain(line)
+        marked = set(suspects(lines, self._suspicious)) if suspicious else ()
+        for place, line in enumerate(lines):
+            row = None if place in marked else self._plain(line)
             if row is None:
-                self._entry(number, parse_line(line))
+                self._entry(before + place + 1, parse_line(line))
             else:
                 self._clean(row)
 
@@ -246,10 +251,8 @@ class Scanner:
             message, fix = unknown_structure(key_names(row))
             self._note(number, error("unrecognised-structure", "", message, fix))
             return
-        if kind not in (expected, None):
-            message = f"The row is of kind `{kind}`, the file's first of kind `{expected}`."
-            fix = "Put rows of different kinds into different files."
-            self._note(number, error("mixed-kinds", "", message, fix))
+        for problem in kinds_are_not_mixed(kind, expected):
+            self._note(number, problem)
         self._keys(number, row, kind or expected)
         for problem in check_row(row, kind or expected):
             self._note(number, problem)
@@ -294,3 +297,12 @@ class Scanner:
 
 def _line(block: bytes, ends: NDArray[np.intp], place: int) -> bytes:
     return block[ends[place - 1] + 1 if place else 0 : ends[place]]
+
+
+@rule("structure", errors=("mixed-kinds",))
+def kinds_are_not_mixed(kind: DataKind | None, expected: DataKind) -> Iterator[Problem]:
+    """All rows of a file are of the kind of the first."""
+    if kind not in (expected, None):
+        message = f"The row is of kind `{kind}`, the file's first of kind `{expected}`."
+        fix = "Put rows of different kinds into different files."
+        yield error("mixed-kinds", "", message, fix)

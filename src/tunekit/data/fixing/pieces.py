@@ -32,14 +32,14 @@ class Piece:
         line: 1-based line where it begins.
         original: Its bytes as they were, line end excluded.
         row: The row, or why there is none.
-        text: The row as JSON in one line, where the source has it so.
+        text: The row as JSON on one line, as far as possible as in the source; empty without a row.
         changes: What had to be mended to read it.
     """
 
     line: int
     original: bytes
     row: Row | RowError
-    text: str | None = None
+    text: str = ""
     changes: list[Change] = field(default_factory=list)
 
 
@@ -174,7 +174,9 @@ class _Scanner:
             changes.append(Change(self._line, "pretty-printed", what))
         elif not self._line_is_new and not self._in_array:
             changes.append(Change(self._line, "several-objects", _SEVERAL))
-        piece = Piece(self._line, original, row, None if breaks else text, changes)
+        # No string holds a line break, so breaks are only ever between values.
+        on_one_line = _BREAK.sub(" ", text) if breaks else text
+        piece = Piece(self._line, original, row, on_one_line, changes)
         self._at += size
         self._line += breaks
         self._line_is_new = False
@@ -194,10 +196,10 @@ class _Scanner:
                 row = decode(mended.encode())
             except (RowError, UnicodeEncodeError):
                 continue
-            return Piece(line, original, row, None, [Change(line, code, what)])
+            return Piece(line, original, row, mended, [Change(line, code, what)])
         try:
-            in_utf8 = text.strip("\r").encode("utf-8", "surrogateescape")
-            return Piece(line, original, decode(in_utf8))
+            text = text.strip(" \t\r")
+            return Piece(line, original, decode(text.encode("utf-8", "surrogateescape")), text)
         except RowError as error:
             return Piece(line, original, error)
 
@@ -207,6 +209,7 @@ _ROWS: Final = re.compile(r"\[\s*(?:[{\]]|\Z)")
 _LONGEST_WORD: Final = len("-Infinity")
 _AFTER: Final = re.compile(rf"[ \t\r,\]{_MARK}]*[\n{{\[]")
 _BLANKS: Final = re.compile(rf"[ \t\r,\]{_MARK}]*")
+_BREAK: Final = re.compile(r"\s*\n\s*")
 _COMMA: Final = "A comma after the row was taken out."
 _ARRAY: Final = "The rows of a JSON array were written on a line each."
 _SEVERAL: Final = "A row that shared a line with another was put on a line of its own."

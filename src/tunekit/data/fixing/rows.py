@@ -64,7 +64,7 @@ class Mender:
         kind = self._kind_for(row)
         if isinstance(kind, Problem):
             return Mended(piece, [kind])
-        if piece.text is not None and _is_plain(row, kind):
+        if _is_plain(row, kind):
             return Mended(piece, [], f"{piece.text}\n".encode())
         try:
             changes = [
@@ -76,8 +76,7 @@ class Mender:
         if changes and (repeated := _repeated_key(piece.text)):
             return Mended(piece, [repeated])
         piece.changes += changes
-        rewritten = changes or piece.text is None
-        written = encode(row) if rewritten else f"{piece.text}\n".encode()
+        written = encode(row) if changes else f"{piece.text}\n".encode()
         return Mended(piece, problems, written)
 
     def _kind_for(self, row: Row) -> DataKind | Problem:
@@ -134,10 +133,8 @@ class _RepeatedKeyError(Exception):
     """An object names one key twice."""
 
 
-def _repeated_key(text: str | None) -> Problem | None:
+def _repeated_key(text: str) -> Problem | None:
     """Writing a row anew would lose all but the last value of a key that stands there twice."""
-    if text is None:
-        return None
     try:
         json.loads(text, object_pairs_hook=_once)
     except _RepeatedKeyError as error:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import os
 import uuid
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-from typing_extensions import override
-
-from tunekit.data.encoding import BOM, RowError, encode, printable
+from tunekit.data.encoding import RowError, printable
 from tunekit.data.formats.base import Loss
 from tunekit.data.formats.columns import ColumnMapping, Columns
 from tunekit.data.formats.reading import TABLES, format_named
 from tunekit.data.formats.tabular import PARQUET, TSV
 from tunekit.data.records import Row
 from tunekit.data.sources import fault, passed_over
-from tunekit.errors import ConfigError, DataError, missing_extra
+from tunekit.errors import ConfigError, DataError
 from tunekit.problems import Problem, Severity
 
 if TYPE_CHECKING:
@@ -105,12 +100,12 @@ def write(
     tally = _Tally(dataset.source, allow_loss)
     with atomic_file(target) as file:
         if chosen is PARQUET:
-            sink: _Sink = _Parquet(file)
+            sink: Sink = ParquetSink(file)
         elif is_table:
-            sink = _Csv(file, "\t" if chosen is TSV else ",")
+            sink = CsvSink(file, "\t" if chosen is TSV else ",")
         else:
             array = target.suffix.lower() == ".json"
-            sink = _Json(file, array=array, bom=chosen.begins_with_bom)
+            sink = JsonSink(file, array=array, bom=chosen.begins_with_bom)
         rows = _write_rows(dataset, write_row, sink, tally)
         sink.close()
         tally.stop_on_fault(target, format)
@@ -121,7 +116,7 @@ def write(
 def _write_rows(
     dataset: Dataset,
     write_row: Callable[[Row], tuple[Row, list[Loss]]],
-    sink: _Sink,
+    sink: Sink,
     tally: _Tally,
 ) -> int:
     rows = 0
@@ -223,143 +218,3 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):  # as when the folder does not exist
             temporary.unlink(missing_ok=True)
-
-
-class _Sink(ABC):
-    """Where rows of a format go."""
-
-    @abstractmethod
-    def put(self, row: Row) -> None:
-        """Write a row. Raises `RowError` when it does not fit those before it."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Write what is left; the file itself stays open."""
-
-
-class _Json(_Sink):
-    """JSON Lines, or one array with a row a line."""
-
-    def __init__(self, file: BinaryIO, *, array: bool, bom: bool) -> None:
-        self._file = file
-        self._array = array
-        self._rows = 0
-        file.write(BOM if bom else b"")
-
-    @override
-    def put(self, row: Row) -> None:
-        line = encode(row)
-        if self._array:
-            line = (b",\n" if self._rows else b"[\n") + line.removesuffix(b"\n")
-        self._file.write(line)
-        self._rows += 1
-
-    @override
-    def close(self) -> None:
-        if self._array:
-            self._file.write(b"\n]\n" if self._rows else b"[]\n")
-
-
-class _Table(_Sink):
-    """Rows of texts whose columns are those of the first one."""
-
-    def __init__(self) -> None:
-        self.columns: tuple[str, ...] | None = None
-
-    @override
-    def put(self, row: Row) -> None:
-        if self.columns is None:
-            self.columns = tuple(row)
-            self.begin(self.columns)
-        if tuple(row) != self.columns:
-            raise RowError(
-                "other-columns",
-                f"The row has the columns {', '.join(row)}, the first {', '.join(self.columns)}.",
-                "Write rows of one kind to a table.",
-            )
-        for column, text in row.items():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise RowError(
-                    "bad-utf8",
-                    f"The text of {column!r} holds half of a surrogate pair, which has no UTF-8.",
-                    "Remove it, or write JSON Lines.",
-                ) from None
-        self.put_texts(list(row.values()))
-
-    @abstractmethod
-    def begin(self, columns: tuple[str, ...]) -> None:
-        """Write the header."""
-
-    @abstractmethod
-    def put_texts(self, texts: list[str]) -> None:
-        """Write the values of a row."""
-
-
-class _Csv(_Table):
-    def __init__(self, file: BinaryIO, delimiter: str) -> None:
-        super().__init__()
-        self._file = file
-        self._text = io.StringIO(newline="")
-        # RFC 4180 ends lines with CR and LF; with LF alone, Python 3.11 leaves a CR unquoted.
-        self._writer: Any = csv.writer(self._text, delimiter=delimiter, lineterminator="\r\n")
-
-    @override
-    def begin(self, columns: tuple[str, ...]) -> None:
-        self.put_texts(list(columns))
-
-    @override
-    def put_texts(self, texts: list[str]) -> None:
-        self._writer.writerow(texts)
-        self._file.write(self._text.getvalue().encode())
-        self._text.seek(0)
-        self._text.truncate()
-
-    @override
-    def close(self) -> None:
-        pass
-
-
-class _Parquet(_Table):
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__()
-        try:
-            import pyarrow.parquet  # noqa: F401 - asked for before anything is read
-        except ImportError as error:
-            raise missing_extra(
-                "tables", "'pyarrow>=21'", needed_for="Writing a Parquet file"
-            ) from error
-        self._file = file
-        self._writer: Any = None
-        self._rows: list[list[str]] = []
-
-    @override
-    def begin(self, columns: tuple[str, ...]) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        self._schema = pa.schema([(name, pa.string()) for name in columns])
-        self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
-
-    @override
-    def put_texts(self, texts: list[str]) -> None:
-        self._rows.append(texts)
-        if len(self._rows) >= _GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow as pa
-
-        values = zip(*self._rows, strict=True)
-        arrays = [pa.array(column, pa.string()) for column in values]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._rows = []
-
-    @override
-    def close(self) -> None:
-        if self.columns is None:
-            self.begin(("text",))
-        if self._rows:
-            self._flush()
-        self._writer.close()
