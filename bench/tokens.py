@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from tunekit.quickstart import BASE_MODEL
 
 BOUND = 0.9
 ENCODING = "o200k_base"
+UNMARKED = "TemplateCounter.count, template without marks"
+"""Renders and encodes several times as much, so nothing is promised of it."""
 CORES = os.cpu_count() or 1
 
 Row = dict[str, Any]
@@ -63,12 +66,12 @@ def best(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
 
 
 def report(title: str, times: dict[str, float], bare: str) -> float:
-    """Print the times of one table and give the worst ratio to the bare call."""
+    """Print the times of one table and give the worst ratio to the bare call that is promised."""
     print(title)
     ratios = {name: times[bare] / seconds for name, seconds in times.items()}
     for name, seconds in times.items():
-        print(f"  {name:<44} {seconds:7.3f} s   {ratios[name]:5.2f} times its speed")
-    return min(ratios.values())
+        print(f"  {name:<46} {seconds:7.3f} s   {ratios[name]:5.2f} times its speed")
+    return min(ratio for name, ratio in ratios.items() if name != UNMARKED)
 
 
 def hosted(rows: list[Row], rounds: int) -> float:
@@ -96,6 +99,9 @@ def local(rows: list[Row], rounds: int) -> float:
 
     tokenizer = AutoTokenizer.from_pretrained(str(BASE_MODEL))
     counter = TemplateCounter(tokenizer)
+    other = AutoTokenizer.from_pretrained(str(BASE_MODEL))
+    other.chat_template = re.sub(r"\{%-? *(end)?generation *-?%\}", "", tokenizer.chat_template)
+    unmarked = TemplateCounter(other)
     talks = [row["messages"] for row in rows]
 
     def bare() -> None:
@@ -111,6 +117,7 @@ def local(rows: list[Row], rounds: int) -> float:
         name: bare,
         "TemplateCounter.count, with the loss mask": lambda: batches(counter.count),
         "TemplateCounter.totals": lambda: batches(counter.totals),
+        UNMARKED: lambda: batches(unmarked.count),
     }
     title = f"the small base's own tokenizer, {len(rows):,} rows, {CORES} cores"
     return report(title, best(ways, rounds), name)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.torch
 texts = st.text(
     alphabet=st.one_of(
         st.characters(exclude_characters="<|>", exclude_categories=["Cs"]),
-        st.sampled_from("🦒é\n \ud83d"),
+        st.sampled_from("🦒é\u0301\u00bd\ufb01\n or\ud83d"),
     ),
     max_size=12,
 )
@@ -63,12 +63,26 @@ def alone(encoder: RowEncoder, row: dict[str, Any]) -> RowTokens | None:
     return RowTokens(len(encoded.input_ids), encoded.trained, None, start)
 
 
-@pytest.mark.parametrize("template", [MARKED, PLAIN, UNSTABLE, None])
-@pytest.mark.parametrize("loss_on", ["assistant", "all"])
+@pytest.mark.parametrize(
+    ("template", "loss_on", "normalizer"),
+    [
+        (MARKED, "assistant", None),
+        (MARKED, "assistant", "NFC"),
+        (MARKED, "assistant", "NFKD"),
+        (MARKED, "all", None),
+        (PLAIN, "assistant", None),
+        (UNSTABLE, "assistant", None),
+        (None, "assistant", None),
+    ],
+)
 def test_a_batch_is_counted_as_the_training_encodes_each_row(
-    template: str | None, loss_on: Any
+    template: str | None, loss_on: Any, normalizer: str | None
 ) -> None:
-    tokenizer = make_tokenizer(template)
+    from tokenizers import normalizers
+
+    tokenizer = make_tokenizer(template, merges=[("o", "r"), ("\u010a", "a")])
+    if normalizer is not None:
+        tokenizer.backend_tokenizer.normalizer = getattr(normalizers, normalizer)()
     counter = TemplateCounter(tokenizer, loss_on=loss_on)
     encoder = RowEncoder(tokenizer, loss_on=loss_on)
 
@@ -91,7 +105,7 @@ def test_totals_need_no_mask() -> None:
     assert total == 4 * 3 + len("hm ")
 
 
-def test_a_template_without_markers_is_counted_row_by_row() -> None:
+def test_a_template_without_markers_is_counted_by_the_borders_of_answers() -> None:
     tokenizer = make_tokenizer(PLAIN)
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     (found,) = TemplateCounter(tokenizer, name="tiny").count([{"messages": talk}])

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunekit._text import did_you_mean
 from tunekit.data import Dataset
-from tunekit.data.encoding import RowError
+from tunekit.data.formats import ColumnMapping
 from tunekit.errors import ConfigError
 
 _KEYS = ("train", "validation", "split", "seed", "columns", "delimiter")
-_ROLES = ("system", "user", "assistant")
-_COLUMN = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 
-def open_file(path: Path, *, delimiter: str = ",") -> Dataset:
-    """Open a data file by its ending: CSV or TSV, otherwise JSONL."""
+def open_file(path: Path, *, delimiter: str = ",", columns: ColumnMapping | None = None) -> Dataset:
+    """Open a data file by its ending: CSV, TSV or Parquet, otherwise JSONL in OpenAI's form."""
     ending = path.suffix.lower()
-    if ending == ".csv":
-        return Dataset.from_csv(path, delimiter=delimiter)
-    if ending == ".tsv":
-        return Dataset.from_csv(path, delimiter="\t")
+    if columns is not None or ending == ".parquet":
+        return Dataset.read(path, columns=columns, delimiter=delimiter)
+    if ending in (".csv", ".tsv"):
+        return Dataset.from_csv(path, delimiter="\t" if ending == ".tsv" else delimiter)
     return Dataset.from_jsonl(path)
 
 
@@ -51,14 +47,16 @@ def read_splits(
             raise ConfigError(
                 f"Unknown setting `data.{key}` in {origin}.", next_step=did_you_mean(key, _KEYS)
             )
-    columns = _Columns.read(table["columns"], origin) if "columns" in table else None
+    columns = None
+    if "columns" in table:
+        columns = ColumnMapping.parse(table["columns"], setting="data.columns", origin=origin)
 
     def opened(key: str) -> Dataset:
         value = table[key]
         if not isinstance(value, str):
             raise ConfigError(f"`data.{key}` in {origin} must be a path, got {value!r}.")
-        data = open_file(folder / Path(value).expanduser(), delimiter=table.get("delimiter", ","))
-        return data if columns is None else data.map(columns)
+        path = folder / Path(value).expanduser()
+        return open_file(path, delimiter=table.get("delimiter", ","), columns=columns)
 
     train = opened("train")
     if "split" not in table:
@@ -84,57 +82,3 @@ def _split(train: Dataset, parts: Any, seed: Any, origin: str) -> tuple[Dataset,
         )
     made = train.split(*parts, seed=seed)
     return made[0], made[1]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Makes messages from columns; each template holds `{column}` wherever a value belongs."""
-
-    templates: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def read(cls, table: Any, origin: str) -> _Columns:
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"`data.columns` in {origin} must be a table.")
-        for role, template in table.items():
-            if role not in _ROLES:
-                raise ConfigError(
-                    f"Unknown setting `data.columns.{role}` in {origin}.",
-                    next_step=did_you_mean(role, _ROLES),
-                )
-            if not isinstance(template, str):
-                raise ConfigError(f"`data.columns.{role}` in {origin} must be text.")
-            if role != "system" and not any(m[1] for m in _COLUMN.finditer(template)):
-                raise ConfigError(
-                    f"`data.columns.{role}` in {origin} names no column: {template!r}.",
-                    next_step=f"Put the column's name in braces, for example "
-                    f'`{role} = "{{{template or "column"}}}"`.',
-                )
-        for role in ("user", "assistant"):
-            if role not in table:
-                raise ConfigError(f"`data.columns` in {origin} lacks `{role}`.")
-        return cls(tuple((role, table[role]) for role in _ROLES if role in table))
-
-    def __call__(self, row: Mapping[str, Any]) -> list[dict[str, str]]:
-        return [
-            {"role": role, "content": _filled(template, row)} for role, template in self.templates
-        ]
-
-
-def _filled(template: str, row: Mapping[str, Any]) -> str:
-    def value(match: re.Match[str]) -> str:
-        column = match[1]
-        if column is None:
-            return match[0][0]  # a doubled brace stands for one
-        if column not in row:
-            raise RowError(
-                "missing-column",
-                f"There is no column {column!r}, which `data.columns` asks for.",
-                did_you_mean(column, row),
-            )
-        found = row[column]
-        if found is None:
-            return ""
-        return found if isinstance(found, str) else str(found)
-
-    return _COLUMN.sub(value, template)

@@ -90,6 +90,8 @@ class TableSink(Sink):
 
 
 class CsvSink(TableSink):
+    """CSV by RFC 4180: a header, and quotes only where they are needed."""
+
     def __init__(self, file: BinaryIO, delimiter: str) -> None:
         super().__init__()
         self._file = file
@@ -114,6 +116,8 @@ class CsvSink(TableSink):
 
 
 class ParquetSink(TableSink):
+    """Parquet with columns of strings, in row groups of 4096 rows."""
+
     def __init__(self, file: BinaryIO) -> None:
         super().__init__()
         try:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from tunekit.data.encoding import RowError, printable
+from tunekit.data.files import atomic_file
 from tunekit.data.formats.base import Loss
 from tunekit.data.formats.columns import ColumnMapping, Columns
 from tunekit.data.formats.reading import TABLES, format_named
+from tunekit.data.formats.sinks import CsvSink, JsonSink, ParquetSink, Sink
 from tunekit.data.formats.tabular import PARQUET, TSV
 from tunekit.data.records import Row
 from tunekit.data.sources import fault, passed_over
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
 LISTED: Final = 1000
 """How many problems with one code are listed one by one; the rest are counted."""
-
-_GROUP: Final = 4096
-"""Rows of a row group in Parquet files: so many are in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,26 +191,3 @@ class _Tally:
             if only_losses
             else "Mend these rows, or take them out with `.filter` first.",
         )
-
-
-@contextmanager
-def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Give a temporary file that takes the target's place when the block ends well.
-
-    Raises:
-        DataError: It cannot be written.
-    """
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise DataError(
-            f"The data file {printable(str(target))!r} cannot be written: {error.strerror}."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):  # as when the folder does not exist
-            temporary.unlink(missing_ok=True)
