@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,10 +26,7 @@ import orjson
 from tunekit.data import Dataset
 from tunekit.data.checks import CheckOptions
 
-WORDS = (
-    "simmer whisk butter flour garlic onion slowly until golden then add stock and season with "
-    "salt pepper thyme serve warm over rice or bread for four people about twenty minutes"
-).split()
+WORDS = ["simmer", "whisk", "butter", "flour", "garlic", "onion", "slowly", "until", "golden", "then", "add", "stock", "and", "season", "with", "salt", "pepper", "thyme", "serve", "warm", "over", "rice", "or", "bread", "for", "four", "people", "about", "twenty", "minutes"]
 ROLES = {"system", "user", "assistant", "function"}
 KEYS = {"role", "content", "name", "function_call", "weight"}
 MIB = 1 << 20
@@ -179,9 +175,13 @@ def measure(path: Path, rows: int, rounds: int) -> None:
     for name, seconds in times.items():
         print(f"  {name:<28} {seconds:8.3f} s  {seconds / rows * 1e6:7.2f} us a row")
     one = times["check, one process"]
-    print(f"  check / bare loop            {times['bare orjson.loads loop'] / one:8.2f} of its speed")
-    print(f"  check / the guide's script   {times['the guide\'s script'] / one:8.1f} times as fast")
-    print(f"  two processes / one          {one / times['check, two processes']:8.2f} times as fast")
+    print(
+        f"  check / bare loop            {times['bare orjson.loads loop'] / one:8.2f} of its speed"
+    )
+    print(f"  check / the guide's script   {times["the guide's script"] / one:8.1f} times as fast")
+    print(
+        f"  two processes / one          {one / times['check, two processes']:8.2f} times as fast"
+    )
 
 
 def main() -> None:
@@ -206,7 +206,9 @@ def main() -> None:
             memory.append((rows, plain, near))
     print("\nPeak memory of the process tree")
     for rows, plain, near in memory:
-        print(f"  {rows:>9,} rows: check {plain:6.0f} MiB; with near duplicates and leakage {near:6.0f} MiB")
+        print(
+            f"  {rows:>9,} rows: check {plain:6.0f} MiB; with near duplicates and leakage {near:6.0f} MiB"
+        )
 
 
 if __name__ == "__main__":

@@ -52,8 +52,7 @@ def test_rows_that_leak_from_one_file_into_another_are_named(world: World) -> No
 
 
 def test_people_see_the_first_of_each_rule_and_the_lines_of_the_others(world: World) -> None:
-    rows = [{"messages": []} for _ in range(30)]
-    write_rows(world.folder / "bad.jsonl", rows)
+    write_rows(world.folder / "bad.jsonl", [{"messages": []}] * 30)
     short = world.call("check", "bad.jsonl")
     assert short.stdout.count("✗") == 3
     assert "and 27 more of this kind, on lines 4, 5, 6, 7, 8, 9, 10, 11 …" in short.stdout

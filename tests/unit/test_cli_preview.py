@@ -90,7 +90,7 @@ def test_colours_take_the_place_of_marks_on_a_terminal(
 
 def test_tokens_are_parted_by_a_line(world: World) -> None:
     done = world.call("preview", "data.jsonl", "-m", "gpt-4o", "--rows", "1", "--tokens")
-    assert "What│·is│·│0" in done.stdout
+    assert "What│ ·is│ ·│ 0" in done.stdout
 
 
 def test_json_holds_rows_pieces_and_figures(world: World) -> None:

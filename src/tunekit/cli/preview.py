@@ -229,7 +229,7 @@ def _styled(pieces: list[Piece], coloured: bool) -> Text:
         before, after = ("", "") if coloured else _BRACKETS.get(style, ("", ""))
         text.append(before)
         for number, word in enumerate(piece.tokens or (piece.text,)):
-            text.append("│" if number else "", style="yellow")
+            text.append("│ " if number else "", style="yellow")  # lines may break at the blank
             text.append(visible(word), style=style)
         text.append(after)
     return text

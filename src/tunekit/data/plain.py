@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal
+from types import GenericAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
 import xxhash
@@ -22,6 +23,9 @@ from tunekit.data.records import DataKind, Row
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+T = TypeVar("T")
 
 
 class _Plain(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -263,14 +267,16 @@ def form_decoder(letters: str) -> msgspec.json.Decoder[Chat]:
     The rows of most files all have the same speakers. A decoder that knows them checks their order
     while it parses, and so costs less than finding it out afterwards.
     """
-    speakers = tuple[tuple(_FORM[letter] for letter in letters)]  # type: ignore[misc]
-    form = msgspec.defstruct("Form", [("messages", speakers)], bases=(_Plain,), gc=False)
+    speakers = tuple(_FORM[letter] for letter in letters)
+    form = msgspec.defstruct(
+        "Form", [("messages", GenericAlias(tuple, speakers))], bases=(_Plain,), gc=False
+    )
     return msgspec.json.Decoder(form)
 
 
 def decode_lines(
-    decoder: msgspec.json.Decoder[PlainRow], block: bytes
-) -> tuple[list[PlainRow], NDArray[np.intp]] | None:
+    decoder: msgspec.json.Decoder[T], block: bytes
+) -> tuple[list[T], NDArray[np.intp]] | None:
     """Decode whole lines at once; None unless each line is one plain row and nothing else.
 
     Returns:

@@ -56,12 +56,13 @@ def _data_options(provider: FineTuneProvider, spec: FineTuneSpec) -> CheckOption
     """What the data is held against: the method's kind of rows and the provider's limits."""
     limits = provider.data_limits(spec)
     epochs = spec.method.n_epochs
-    bounded = limits.max_row_tokens is not None or limits.max_job_tokens is not None
-    counts = bounded and isinstance(provider, SupportsTokens)
+    counter = None
+    if limits.max_row_tokens is not None or limits.max_job_tokens is not None:
+        counter = provider.token_counter(spec) if isinstance(provider, SupportsTokens) else None
     return CheckOptions(
         method=spec.method.type,
         limits=limits,
-        counter=provider.token_counter(spec) if counts else None,
+        counter=counter,
         n_epochs=None if epochs == "auto" else epochs,
     )
 

@@ -45,8 +45,8 @@ class Schema:
             self.fault = "It is nested too deeply."
 
     def _compile(self, parameters: Mapping[str, Any]) -> str:
-        from jsonschema import FormatChecker, SchemaError  # type: ignore[import-untyped]
-        from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+        from jsonschema import FormatChecker, SchemaError
+        from jsonschema_specifications import REGISTRY
 
         if far := next(_far_references(parameters), None):
             return f"It refers to another document, {far!r:.80}, which is never fetched."

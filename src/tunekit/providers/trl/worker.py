@@ -213,7 +213,7 @@ def _hardware(asked: str) -> recipe.Hardware:
 def _as_dataset(table: EncodedRows) -> Any:
     """Hand the flat arrays over to `datasets` without copying them row by row."""
     import datasets
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     def flat(kind: Any, values: Any) -> Any:
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
