@@ -48,9 +48,12 @@ format: $(VENV)/.dev ## Mend style
 typecheck: $(VENV)/.dev ## Check types
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev ## Print the ratios that the library promises; about ten minutes
+bench: $(VENV)/.dev ## Print the ratios that the library promises; about a quarter of an hour
 	$(BIN)/python bench/import_time.py
 	$(BIN)/python bench/waits.py
+	$(BIN)/python bench/data.py
+	$(BIN)/python bench/tokens.py
+	$(BIN)/python bench/likeness.py
 	$(BIN)/python bench/overhead.py
 
 docs: $(VENV)/.dev ## Write the generated pages (commands, capabilities, settings) anew

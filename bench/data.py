@@ -1,10 +1,10 @@
 """How fast and how small a check of training data is, beside simpler readings of the same file.
 
-Generates files of chat rows, reads each in turn by all ways, several times, and prints ratios of the
-best times: the machine's noise hits all ways alike. Peak memory is that of the whole process tree.
+Generates files of chat rows, reads each in turn by all ways, several times, and prints ratios of
+the best times: the machine's noise hits all ways alike. Peak memory is that of the process tree.
 
-Run: python bench/data.py                       10,000 and 200,000 rows, about two minutes
-     python bench/data.py --rows 1000000        a million rows, about five minutes more
+Run: python bench/data.py                       10,000 and 200,000 rows, about three minutes
+     python bench/data.py --rows 1000000        a million rows, about eight minutes
 """
 
 from __future__ import annotations
@@ -20,30 +20,43 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from tunekit.data import Dataset
 from tunekit.data.checks import CheckOptions
 
-WORDS = ["simmer", "whisk", "butter", "flour", "garlic", "onion", "slowly", "until", "golden", "then", "add", "stock", "and", "season", "with", "salt", "pepper", "thyme", "serve", "warm", "over", "rice", "or", "bread", "for", "four", "people", "about", "twenty", "minutes"]
+SAID = (
+    "simmer whisk butter flour garlic onion slowly until golden then add stock and season with "
+    "salt pepper thyme serve warm over rice or bread for four people about twenty minutes"
+)
+WORDS = SAID.split()
 ROLES = {"system", "user", "assistant", "function"}
 KEYS = {"role", "content", "name", "function_call", "weight"}
 MIB = 1 << 20
+
+BARE = "bare orjson.loads loop"
+STRUCTURE = "structure and semantics"
+COMPARED = "  + equal rows, conflicts"
+PRIVATE = "  + secrets, personal data"
+TWO = "  all that, two processes"
+NEAR = "  + near duplicates"
+GUIDE = "the guide's script"
 
 
 def write_rows(path: Path, rows: int) -> None:
     """Write chat rows of some 450 bytes; of a thousand rows one is repeated and one nearly so."""
     draw = random.Random(rows)
-    kept = ""
+    kept = "", ""
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
             question = f"Dish {number}: " + " ".join(draw.choices(WORDS, k=draw.randint(10, 40)))
             answer = " ".join(draw.choices(WORDS, k=draw.randint(10, 60)))
             if number % 1000 == 1:
-                kept = answer
+                kept = question, answer
             if number % 1000 == 501:
-                answer = f"{kept} today"
+                question, answer = kept[0], f"{kept[1]} today"
             messages = [
                 {"role": "system", "content": "You are a cook who answers in one sentence."},
                 {"role": "user", "content": question},
@@ -71,21 +84,19 @@ def guide(path: Path) -> None:
     for row in rows:
         messages = row.get("messages")
         if not messages:
-            faults["missing_messages_list"] += 1
+            faults["no messages"] += 1
             continue
         for message in messages:
-            faults["message_missing_key"] += "role" not in message or "content" not in message
-            faults["message_unrecognized_key"] += any(key not in KEYS for key in message)
-            faults["unrecognized_role"] += message.get("role") not in ROLES
             content = message.get("content")
-            calls = message.get("function_call")
-            faults["missing_content"] += not (content or calls) or not isinstance(content, str)
-        faults["no_assistant"] += all(message.get("role") != "assistant" for message in messages)
+            faults["key missing"] += "role" not in message or "content" not in message
+            faults["key unknown"] += any(key not in KEYS for key in message)
+            faults["role unknown"] += message.get("role") not in ROLES
+            faults["no content"] += not content or not isinstance(content, str)
+        faults["no answer"] += all(message.get("role") != "assistant" for message in messages)
     encoding = tiktoken.get_encoding("cl100k_base")
     totals, answers = [], []
     for row in rows:
-        total = 3
-        answer = 0
+        total, answer = 3, 0
         for message in row["messages"]:
             total += 3
             for key, value in message.items():
@@ -95,21 +106,22 @@ def guide(path: Path) -> None:
         totals.append(total)
         answers.append(answer)
     for values in (totals, answers):
-        np.quantile(values, 0.1), np.quantile(values, 0.9), np.median(values), np.mean(values)
+        for share in (0.1, 0.5, 0.9):
+            np.quantile(values, share)
 
 
-def check(path: Path, *, processes: int = 1, near: bool = False) -> None:
-    """Check the file as `tunekit check` does, near duplicates only when asked for."""
-    options = CheckOptions(processes=processes, near_duplicates=near)
-    Dataset.from_jsonl(path).check(options)
+def check(path: Path, **options: Any) -> None:
+    """Check the file as `tunekit check` does; by default in one process and without near ones."""
+    given = {"processes": 1, "near_duplicates": False, **options}
+    Dataset.from_jsonl(path).check(CheckOptions(**given))
 
 
-def leakage(path: Path) -> None:
-    """Check the file, and look for its rows in another one of the same size, near ones too."""
-    from tunekit.data import check_leakage
+def with_leakage(path: Path) -> None:
+    """Check two files of the size, with near duplicates in each and leakage between them."""
+    from tunekit.data.checks import examine
 
-    check(path, near=True)
-    check_leakage(Dataset.from_jsonl(path), Dataset.from_jsonl(path.with_suffix(".other")))
+    other = Dataset.from_jsonl(path.with_suffix(".other"))
+    examine({"train": Dataset.from_jsonl(path), "validation": other}, CheckOptions()).close()
 
 
 def best_of(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
@@ -160,28 +172,28 @@ def _pss(pid: int) -> int:
 
 def measure(path: Path, rows: int, rounds: int) -> None:
     """Print the figures of one file."""
-    size = path.stat().st_size
-    print(f"\n{rows:,} rows, {size / 1e6:.0f} MB")
+    print(f"\n{rows:,} rows, {path.stat().st_size / 1e6:.0f} MB")
     times = best_of(
         {
-            "bare orjson.loads loop": lambda: bare(path),
-            "check, one process": lambda: check(path),
-            "check, two processes": lambda: check(path, processes=2),
+            BARE: lambda: bare(path),
+            STRUCTURE: lambda: check(path, duplicates=False, personal_data=False),
+            COMPARED: lambda: check(path, personal_data=False),
+            PRIVATE: lambda: check(path),
+            TWO: lambda: check(path, processes=2),
         },
         rounds,
     )
-    times |= best_of({"the guide's script": lambda: guide(path)}, 1 if rows > 50_000 else 2)
-    times |= best_of({"check with near duplicates": lambda: check(path, near=True)}, 1)
+    slow: dict[str, Callable[[], None]] = {GUIDE: lambda: guide(path)}
+    times |= best_of(slow | {NEAR: lambda: check(path, near_duplicates=True)}, 1)
+    loop = times[BARE]
     for name, seconds in times.items():
-        print(f"  {name:<28} {seconds:8.3f} s  {seconds / rows * 1e6:7.2f} us a row")
-    one = times["check, one process"]
-    print(
-        f"  check / bare loop            {times['bare orjson.loads loop'] / one:8.2f} of its speed"
-    )
-    print(f"  check / the guide's script   {times["the guide's script"] / one:8.1f} times as fast")
-    print(
-        f"  two processes / one          {one / times['check, two processes']:8.2f} times as fast"
-    )
+        print(
+            f"  {name:<28} {seconds:8.3f} s  {seconds / rows * 1e6:7.2f} us a row"
+            f"  {loop / seconds:5.2f} of the loop's speed"
+        )
+    for name in (STRUCTURE, PRIVATE):
+        print(f"  the guide's time / {name.strip(' +')}: {times[GUIDE] / times[name]:.1f}")
+    print(f"  one process' time / two processes': {times[PRIVATE] / times[TWO]:.2f}")
 
 
 def main() -> None:
@@ -201,14 +213,12 @@ def main() -> None:
             write_rows(path, rows)
             path.with_suffix(".other").write_bytes(path.read_bytes())
             measure(path, rows, asked.rounds if rows < 500_000 else 2)
-            plain = peak_mib("check(Path(sys.argv[1]), processes=2)", path)
-            near = peak_mib("leakage(Path(sys.argv[1]))", path)
-            memory.append((rows, plain, near))
-    print("\nPeak memory of the process tree")
-    for rows, plain, near in memory:
-        print(
-            f"  {rows:>9,} rows: check {plain:6.0f} MiB; with near duplicates and leakage {near:6.0f} MiB"
-        )
+            alone = peak_mib("check(Path(sys.argv[1]), processes=None)", path)
+            memory.append((rows, alone, peak_mib("with_leakage(Path(sys.argv[1]))", path)))
+    print("\nPeak memory of the process tree, in MiB")
+    print("       rows   one check   two files, near duplicates and leakage")
+    for rows, alone, near in memory:
+        print(f"  {rows:>9,}   {alone:9.0f}   {near:9.0f}")
 
 
 if __name__ == "__main__":

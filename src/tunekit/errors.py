@@ -9,6 +9,7 @@
     │   └── UnknownModelError                a model name that means nothing to this provider
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     ├── DataError (ValueError)               a data file or record cannot be used
+    │   └── TokenizerUnavailableError        what counts a model's tokens is not on this machine
     ├── PreflightError (ValueError)          everything that is wrong with a launch, at once
     │   └── BudgetExceededError              the launch would cost more than allowed
     ├── UnsupportedError                     the provider cannot do this, and says why
@@ -110,6 +111,10 @@ class DataError(TunekitError, ValueError):
     ) -> None:
         super().__init__(message, next_step=next_step)
         self.problems = tuple(problems)
+
+
+class TokenizerUnavailableError(DataError):
+    """The tokenizer that counts a model's tokens is not on this machine and cannot be fetched."""
 
 
 class PreflightError(TunekitError, ValueError):

@@ -20,7 +20,7 @@ from tunekit.data.checks.rows import check_content, check_row, maybe_content
 from tunekit.data.encoding import decode
 from tunekit.data.likeness.keys import row_keys
 from tunekit.data.likeness.keys import text_of as text_of_any
-from tunekit.data.plain import NO_PROMPT, SHAPES, as_plain, decode_lines, digests
+from tunekit.data.plain import NO_PROMPT, SHAPES, as_plain, decode_lines, digests_of
 from tunekit.data.records import kind_of
 from tunekit.problems import Problem, Severity
 
@@ -124,7 +124,7 @@ def test_plain_rows_are_compared_by_the_same_keys_as_any_row(row: dict[str, Any]
     if plain is None:
         return
     keys = row_keys(row)
-    assert digests(plain) == (keys.row, keys.prompt or NO_PROMPT)
+    assert digests_of(plain) == (keys.row, keys.prompt or NO_PROMPT)
     assert text_of(plain) == text_of_any(row)
 
 

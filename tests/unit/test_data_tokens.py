@@ -25,7 +25,6 @@ from tunekit.data.tokens.batches import LONGEST_BLANK, token_lengths
 from tunekit.data.tokens.counting import RowTokens, TokenCounter
 from tunekit.data.tokens.encodings import (
     FILES,
-    TokenizerUnavailableError,
     VocabularyFile,
     base_model,
     encoding_name,
@@ -33,7 +32,7 @@ from tunekit.data.tokens.encodings import (
 )
 from tunekit.data.tokens.hosted import HostedCounter, hosted_counter
 from tunekit.data.tokens.rules import follows_guide
-from tunekit.errors import DataError, UnknownModelError
+from tunekit.errors import DataError, TokenizerUnavailableError, UnknownModelError
 
 pytestmark = pytest.mark.usefixtures(vocabularies.__name__)
 

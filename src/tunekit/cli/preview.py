@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -52,8 +53,8 @@ def preview(
 ) -> None:
     """Show what a model will see of a data file, and what it is trained on.
 
-    With a profile or `--provider` that renders rows itself, this is the text, the tokens and the
-    loss mask of the training. Otherwise `--model` names a hosted model, and the picture follows the
+    With a profile (the default one, too) or `--provider` that renders rows itself, this is the
+    text, the tokens and the loss mask of the training. Otherwise `--model` names a hosted model, and the picture follows the
     provider's published counting rule.
     """
     from tunekit.cli.datafiles import open_file
@@ -99,14 +100,21 @@ class _View:
 
 def _view(shell: Shell, model: str | None, limit: int | None) -> _View:
     """Look through the provider where it renders rows itself, otherwise by the published rules."""
+    from tunekit.data.limits import published_limits
     from tunekit.errors import ConfigError
+    from tunekit.providers import registry
 
     if model is None:
         raise ConfigError(
             "How a row looks to a model depends on the model, and none was named.",
             next_step="Give `--model`, for example `--model gpt-4.1-mini`.",
         )
-    if shell.shared.profile or shell.shared.provider:
+    service = shell.shared.provider
+    published = published_limits(service, model=model) if service else None
+    if published is not None and service not in registry.available():
+        return _hosted_view(model, limit or published.max_row_tokens)
+    chosen = shell.shared.profile or service or os.environ.get("TUNEKIT_PROFILE")
+    if chosen or shell.config.file.default_profile:
         return _provider_view(shell, model, limit)
     return _hosted_view(model, limit)
 

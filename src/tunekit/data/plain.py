@@ -234,7 +234,7 @@ def _weighted(message: Message) -> bool:
     return isinstance(message, Assistant) and message.weight is not UNSET
 
 
-def digests(row: PlainRow) -> tuple[bytes, bytes]:
+def digests_of(row: PlainRow) -> tuple[bytes, bytes]:
     """The digests of a plain row and of its prompt, `NO_PROMPT` where it has none.
 
     They are `row_digest` and `prompt_digest` of the same row as a dictionary.

@@ -84,7 +84,7 @@ IS_CLEAN: Final[Mapping[type[PlainRow], Callable[[Any], bool]]] = {
 def look_at_form(
     rows: Sequence[Chat],
     order: Order,
-    digests: bytearray,
+    digests: bytearray | None,
     prompts: bytearray,
     texts: list[str] | None,
 ) -> int:
@@ -95,7 +95,7 @@ def look_at_form(
     Args:
         rows: Conversations without weights, which hold no NUL.
         order: Who speaks in each; a clean order.
-        digests: Takes the digest of each row.
+        digests: Takes the digest of each row; None when rows are not compared at all.
         prompts: Takes the digest of each row's prompt.
         texts: Takes what is said in each row, if that is wanted.
 
@@ -109,6 +109,8 @@ def look_at_form(
         for content in contents:
             if not content or content.isspace():
                 return place
+        if digests is None:
+            continue
         if texts is not None:
             texts.append("\n".join(contents[instructions:]))
         last = contents.pop()

@@ -29,7 +29,7 @@ from tunekit.data.plain import (
     Order,
     PlainRow,
     decode_lines,
-    digests,
+    digests_of,
     form_decoder,
     order_of,
 )
@@ -111,7 +111,8 @@ class Scanner:
     def __init__(self, kind: DataKind | None, options: CheckOptions) -> None:
         self._kind = kind
         self._options = options
-        self._near = options.near_duplicates
+        self._compares = options.duplicates
+        self._near = options.duplicates and options.near_duplicates
         shape = SHAPES.get(kind) if kind is not None else None
         self._decoder = None if shape is None else msgspec.json.Decoder(shape)
         self._is_clean = None if shape is None else quick.IS_CLEAN[shape]
@@ -190,12 +191,14 @@ class Scanner:
         before = seen.lines
         seen.lines += len(rows)
         texts = self._texts if self._near else None
+        digests = seen.digests if self._compares else None
         place = 0
         while True:
             done = quick.look_at_form(
-                rows[place:] if place else rows, self._form, seen.digests, seen.prompts, texts
+                rows[place:] if place else rows, self._form, digests, seen.prompts, texts
             )
-            seen.positions.extend(range(seen.rows, seen.rows + done))
+            if self._compares:
+                seen.positions.extend(range(seen.rows, seen.rows + done))
             seen.rows += done
             place += done
             if place == len(rows):
@@ -233,8 +236,9 @@ class Scanner:
             self._note(number, content)
             seen.rows += not passed_over(content)
             return
-        keys = row_keys(content)
-        self._remember(keys.row, keys.prompt or NO_PROMPT, keys.text)
+        if self._compares:
+            keys = row_keys(content)
+            self._remember(keys.row, keys.prompt or NO_PROMPT, keys.text)
         seen.rows += 1
         seen.image_rows += has_images(content)
         self._judge(number, content)
@@ -276,8 +280,9 @@ class Scanner:
         self._seen.problems.append(problem.model_copy(update=place))
 
     def _clean(self, row: PlainRow) -> None:
-        digest, prompt = digests(row)
-        self._remember(digest, prompt, quick.text_of(row) if self._near else "")
+        if self._compares:
+            digest, prompt = digests_of(row)
+            self._remember(digest, prompt, quick.text_of(row) if self._near else "")
         self._seen.rows += 1
 
     def _remember(self, digest: bytes, prompt: bytes, text: str) -> None:

@@ -103,7 +103,9 @@ def examine(
     with ExitStack() as stack:
         noted: dict[Role, Noted] = {}
         for role, dataset in parts.items():
-            index = stack.enter_context(LikenessIndex(options.near_duplicates))
+            index = stack.enter_context(
+                LikenessIndex(options.duplicates and options.near_duplicates)
+            )
             noted[role] = _noted(index, dataset)
             _Pass(dataset, replace(options, role=role), noted[role], found).run(on_progress)
         for (base_role, base), (role, other) in combinations(noted.items(), 2):

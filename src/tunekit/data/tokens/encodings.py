@@ -19,14 +19,10 @@ from typing import TYPE_CHECKING, Final
 
 from tunekit._text import did_you_mean
 from tunekit.data.tokens.fetching import FetchError, fetch
-from tunekit.errors import DataError, UnknownModelError
+from tunekit.errors import TokenizerUnavailableError, UnknownModelError
 
 if TYPE_CHECKING:
     import tiktoken
-
-
-class TokenizerUnavailableError(DataError):
-    """The tokenizer that counts a model's tokens is not on this machine and cannot be fetched."""
 
 
 @dataclass(frozen=True, slots=True)

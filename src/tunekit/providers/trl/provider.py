@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tunekit.capabilities import YES, Capability, Support, no, partial
-from tunekit.data.tokens.encodings import TokenizerUnavailableError
-from tunekit.errors import CorruptModelError, missing_extra
+from tunekit.errors import CorruptModelError, TokenizerUnavailableError, missing_extra
 from tunekit.problems import Problem
 from tunekit.providers.base import (
     Estimate,
