@@ -54,8 +54,8 @@ def preview(
     """Show what a model will see of a data file, and what it is trained on.
 
     With a profile (the default one, too) or `--provider` that renders rows itself, this is the
-    text, the tokens and the loss mask of the training. Otherwise `--model` names a hosted model, and the picture follows the
-    provider's published counting rule.
+    text, the tokens and the loss mask of the training. Otherwise `--model` names a hosted model,
+    and the picture follows the provider's published counting rule.
     """
     from tunekit.cli.datafiles import open_file
 

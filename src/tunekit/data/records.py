@@ -231,8 +231,8 @@ def unknown_structure(keys: str) -> tuple[str, str]:
         f"Rows with the keys {keys} have no known structure.",
         "Make such rows with `.map(fn)`: return a list of messages, or a row with `messages`, with "
         "`prompt` and `completion`, with `input`, `preferred_output` and `non_preferred_output`, "
-        "or with `text`. On the command line, name the columns in the table `data.columns` of a "
-        "job file.",
+        "or with `text`. Files of another known format are read by `Dataset.read` and made over by "
+        "`tunekit convert`; `--column` names the columns of a table.",
     )
 
 

@@ -12,7 +12,7 @@ from tunekit.problems import Problem, Severity
 LISTED: Final = {Severity.ERROR: 10_000, Severity.WARNING: 100}
 """How many problems of one rule are listed one by one; the rest are counted."""
 
-IN_MEMORY: Final = 20_000
+IN_MEMORY: Final = 2_000
 """How many problems are held before the rest goes to a temporary file."""
 
 
