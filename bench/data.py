@@ -118,12 +118,12 @@ def check(path: Path, **options: Any) -> None:
 
 def part(path: Path) -> None:
     """Write nine tenths of the rows to one file; the rest, and some of these, to another."""
-    with path.open("rb") as file, path.with_suffix(".train").open("wb") as train:
-        with path.with_suffix(".other").open("wb") as other:
-            for number, line in enumerate(file):
-                (other if number % 10 == 0 else train).write(line)
-                if number % 1000 == 3:
-                    other.write(line)
+    train_path, other_path = path.with_suffix(".train"), path.with_suffix(".other")
+    with path.open("rb") as file, train_path.open("wb") as train, other_path.open("wb") as other:
+        for number, line in enumerate(file):
+            (other if number % 10 == 0 else train).write(line)
+            if number % 1000 == 3:
+                other.write(line)
 
 
 def with_leakage(path: Path) -> None:
