@@ -249,7 +249,7 @@ def test_progress_grows_to_the_size_of_the_file(mixed_file: Path) -> None:
 
 def test_findings_beyond_memory_are_kept_on_disk_and_given_in_order() -> None:
     with Findings() as findings:
-        count = IN_MEMORY + 500
+        count = max(IN_MEMORY, LISTED[Severity.ERROR]) + 500
         for line in range(1, count + 1):
             findings.add(Problem(code="a", message="m", line=line, file="f"))
         assert [problem.line for problem in findings.every()] == list(range(1, count + 1))

@@ -70,12 +70,44 @@ class Input(_Plain):
     messages: list[Message]
 
 
+# A tag is asked for only where it tells several structures apart. Where one alone may stand, a
+# message without a role would pass for it, so there the role is a field like any other.
+
+
+class OnlySystem(_Plain):
+    """An instruction where nothing else may stand."""
+
+    role: Literal["system"]
+    content: str
+
+
+class OnlyDeveloper(_Plain):
+    """An instruction, in the newer word, where nothing else may stand."""
+
+    role: Literal["developer"]
+    content: str
+
+
+class OnlyUser(_Plain):
+    """A question where nothing else may stand."""
+
+    role: Literal["user"]
+    content: str
+
+
+class OnlyAssistant(_Plain):
+    """An answer without a weight where nothing else may stand."""
+
+    role: Literal["assistant"]
+    content: str
+
+
 class Preference(_Plain):
     """A conversation of text with two answers."""
 
     input: Input
-    preferred_output: list[Assistant]
-    non_preferred_output: list[Assistant]
+    preferred_output: list[OnlyAssistant]
+    non_preferred_output: list[OnlyAssistant]
 
 
 class PromptCompletion(_Plain):
@@ -248,15 +280,11 @@ def digests_of(row: PlainRow) -> tuple[bytes, bytes]:
     return keys.row, keys.prompt or NO_PROMPT
 
 
-class Answer(_Message, tag="assistant"):
-    """An answer without a weight."""
-
-
-_FORM: Final[Mapping[str, type[_Message]]] = {
-    "s": System,
-    "d": Developer,
-    "u": User,
-    "a": Answer,
+_FORM: Final[Mapping[str, type[_Plain]]] = {
+    "s": OnlySystem,
+    "d": OnlyDeveloper,
+    "u": OnlyUser,
+    "a": OnlyAssistant,
 }
 
 

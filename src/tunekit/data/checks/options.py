@@ -33,7 +33,8 @@ class CheckOptions:
         duplicates: Whether to look for rows that are the same, or have the same prompt.
         near_duplicates: Whether to look for rows that are nearly the same; needs `duplicates`.
         personal_data: Whether to look for secrets and personal data.
-        processes: How many processes read a big file; None for one per core, at most four.
+        processes: How many processes share the reading of a big file, this one included; None for
+            one per core, at most four.
     """
 
     method: MethodName | None = None

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import xxhash
-from msgspec import UNSET
 
 from tunekit.data.plain import (
     INSTRUCTIONS,
@@ -18,6 +17,7 @@ from tunekit.data.plain import (
     NUL,
     Chat,
     Message,
+    OnlyAssistant,
     Order,
     PlainRow,
     Preference,
@@ -57,7 +57,6 @@ def _preference(row: Preference) -> bool:
         and not order.answers
         and _all_say(messages)
         and len(better) == len(worse) == 1
-        and better[0].weight is worse[0].weight is UNSET
         and _says(better[0].content)
         and _says(worse[0].content)
         and better[0].content.split() != worse[0].content.split()
@@ -132,5 +131,5 @@ def text_of(row: PlainRow) -> str:
     return _said(row.messages)
 
 
-def _said(messages: Iterable[Message]) -> str:
+def _said(messages: Iterable[Message | OnlyAssistant]) -> str:
     return "\n".join([one.content for one in messages if not isinstance(one, INSTRUCTIONS)])

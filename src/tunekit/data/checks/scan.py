@@ -113,7 +113,9 @@ class Scanner:
         self._options = options
         self._compares = options.duplicates
         self._near = options.duplicates and options.near_duplicates
-        shape = SHAPES.get(kind) if kind is not None else None
+        # Where no system message is accepted, rows of plain shape are not clean by that alone.
+        quickly = kind is not None and options.limits.system_messages
+        shape = SHAPES.get(kind) if quickly else None
         self._decoder = None if shape is None else msgspec.json.Decoder(shape)
         self._is_clean = None if shape is None else quick.IS_CLEAN[shape]
         self._form: Order | None = None
@@ -156,7 +158,7 @@ class Scanner:
     def _lines(self, block: bytes, suspicious: bool) -> None:
         """Scan a block line by line."""
         lines = block.split(b"\n")
-        if not lines[-1]:
+        if len(lines) > 1 and not lines[-1]:
             lines.pop()
         before = self._seen.lines
         self._seen.lines += len(lines)

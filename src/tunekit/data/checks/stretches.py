@@ -1,8 +1,8 @@
 """A big file, scanned in stretches: by this process, or by several.
 
 Each process reads its stretches itself, so that no row travels between processes. Workers are
-started as programs of their own, not as copies of this process, and are only an offer: what a
-worker does not answer, for whatever reason, this process scans itself.
+started as programs of their own, not as copies of this process, and are only a help: this process
+scans, too, from the beginning, and does what a worker does not answer, for whatever reason.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import pickle
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 from tunekit.data.checks.options import CheckOptions
 from tunekit.data.checks.scan import Scanner, Seen
@@ -33,8 +33,11 @@ STRETCH: Final = 1 << 22
 WORTH_WORKERS: Final = 1 << 25
 """Bytes of a file from which on starting workers, 0.3 seconds, pays."""
 
-MOST_WORKERS: Final = 4
-"""How many are started unless a number is given: each takes some 60 MB of memory."""
+MOST_PROCESSES: Final = 4
+"""How many share the work unless a number is given: each takes some 60 MB of memory."""
+
+AHEAD: Final = 4
+"""Stretches for each process that may be scanned before the first of them is."""
 
 Span = tuple[int, int]
 """A stretch: from the first of these bytes up to, and not including, the second."""
@@ -45,7 +48,8 @@ def scan_span(file: IO[bytes], scanner: Scanner, span: Span) -> Seen:
     position, end = span
     if position:
         file.seek(position - 1)
-        position += len(file.readline()) - 1
+        # No further than the end: a line of a gigabyte is not read again for each of its stretches.
+        position += len(file.readline(end - position + 1)) - 1
     else:
         file.seek(0)
     while position < end:
@@ -75,22 +79,41 @@ def scan_file(
     """
     size = path.stat().st_size
     spans = [(start, min(start + STRETCH, size)) for start in range(0, size, STRETCH)]
-    processes = options.processes or min(_cores(), MOST_WORKERS)
+    processes = options.processes or min(_cores(), MOST_PROCESSES)
     alone = options.processes is None and size < WORTH_WORKERS
-    with path.open("rb") as file:
+    helpers = 0 if alone else min(processes, len(spans)) - 1
+    job = path, kind, replace(options, counter=None)
+    with path.open("rb") as file, ExitStack() as stack:
         scanner = Scanner(kind, options)
-        if alone or processes < 2 or len(spans) < 2:
-            for span in spans:
-                yield scan_span(file, scanner, span)
-                if on_progress is not None:
-                    on_progress(span[1], size)
-            return
-        workers = _Workers(min(processes, len(spans)), path, kind, options)
-        with workers:
-            for span, seen in workers.scan(spans):
-                yield scan_span(file, scanner, span) if seen is None else seen
-                if on_progress is not None:
-                    on_progress(span[1], size)
+        workers = [stack.enter_context(_Worker(job)) for _ in range(helpers)]
+        for span, seen in _shared(spans, workers, lambda span: scan_span(file, scanner, span)):
+            yield seen
+            if on_progress is not None:
+                on_progress(span[1], size)
+
+
+def _shared(
+    spans: list[Span], workers: list[_Worker], here: Callable[[Span], Seen]
+) -> Iterator[tuple[Span, Seen]]:
+    """Scan stretches here and by workers at once, and give them in their order."""
+    waiting: deque[tuple[Span, Seen | Future[Seen | None]]] = deque()
+
+    def first() -> tuple[Span, Seen]:
+        span, found = waiting.popleft()
+        seen = found.result() if isinstance(found, Future) else found
+        return span, here(span) if seen is None else seen
+
+    for span in spans:
+        worker = next((one for one in workers if one.has_room), None)
+        waiting.append((span, here(span) if worker is None else worker.ask(span)))
+        while waiting and (_done(waiting[0][1]) or len(waiting) > AHEAD * (len(workers) + 1)):
+            yield first()
+    while waiting:
+        yield first()
+
+
+def _done(found: Seen | Future[Seen | None]) -> bool:
+    return not isinstance(found, Future) or found.done()
 
 
 def _cores() -> int:
@@ -99,72 +122,65 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Workers:
-    """Processes that scan stretches of one file."""
+class _Worker:
+    """A process that scans stretches of one file, and the thread that talks to it."""
 
-    def __init__(
-        self, count: int, path: Path, kind: DataKind | None, options: CheckOptions
-    ) -> None:
-        self._job = path, kind, replace(options, counter=None)
-        self._count = count
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._free: SimpleQueue[subprocess.Popen[bytes] | None] = SimpleQueue()
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="tunekit-scan")
-
-    def __enter__(self) -> _Workers:
+    def __init__(self, job: tuple[Path, DataKind | None, CheckOptions]) -> None:
+        self._job = job
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tunekit-scan")
+        self._asked: list[Future[Seen | None]] = []
+        self._process: subprocess.Popen[bytes] | None = None
         # The same modules as here, wherever this process has them from.
         paths = os.pathsep.join(path for path in sys.path if path)
-        for _ in range(self._count):
-            try:
-                process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "tunekit.data.checks.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env={**os.environ, "PYTHONPATH": paths},
-                )
-            except OSError:
-                self._free.put(None)
-                continue
-            self._processes.append(process)
-            try:
-                send(process.stdin, self._job)
-            except OSError:
-                self._free.put(None)
-            else:
-                self._free.put(process)
+        with suppress(OSError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "tunekit.data.checks.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+            )
+        self._ready = self._thread.submit(self._begin)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.kill()  # it only reads
-        self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.communicate()
+        if self._process is not None:
+            self._process.kill()  # it only reads
+        self._thread.shutdown(cancel_futures=True)
+        if self._process is not None:
+            self._process.communicate()
 
-    def scan(self, spans: list[Span]) -> Iterator[tuple[Span, Seen | None]]:
-        """Give each stretch with what it holds; None for one that was not scanned."""
-        waiting: deque[tuple[Span, Future[Seen | None]]] = deque()
-        for span in spans:
-            waiting.append((span, self._threads.submit(self._ask, span)))
-            if len(waiting) > 2 * self._count:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        for span, future in waiting:
-            yield span, future.result()
+    @property
+    def has_room(self) -> bool:
+        """Whether the process is up, and has less than it is working on and one more to do."""
+        self._asked = [one for one in self._asked if not one.done()]
+        return self._ready.done() and self._ready.result() and len(self._asked) < 2
+
+    def ask(self, span: Span) -> Future[Seen | None]:
+        """Let a stretch be scanned; None comes back if it was not."""
+        asked = self._thread.submit(self._ask, span)
+        self._asked.append(asked)
+        return asked
+
+    def _begin(self) -> bool:
+        return self._say(self._job) is True
 
     def _ask(self, span: Span) -> Seen | None:
-        process = self._free.get()
-        try:
-            if process is None or process.stdout is None:
-                return None
-            send(process.stdin, span)
-            seen = pickle.load(process.stdout)  # noqa: S301 - from our own worker
-            return seen if isinstance(seen, Seen) else None
-        except (OSError, EOFError, pickle.UnpicklingError):
-            process = None
+        seen = self._say(span)
+        return seen if isinstance(seen, Seen) else None
+
+    def _say(self, value: Any) -> Any:
+        """Send a value and give the answer; None, now and from now on, where none comes."""
+        process = self._process
+        if process is None or process.stdout is None:
             return None
-        finally:
-            self._free.put(process)
+        try:
+            send(process.stdin, value)
+            return pickle.load(process.stdout)  # noqa: S301 - from our own worker
+        except (OSError, EOFError, pickle.UnpicklingError):
+            process.kill()
+            return None
 
 
 def send(stream: IO[bytes] | None, value: Any) -> None:

@@ -6,6 +6,7 @@ needs two files.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -198,7 +199,7 @@ class _Pass:
                     key = OTHER_KEYS
                 first = known.get(key, (file, self._lines + line, 0))
                 known[key] = *first[:2], first[2] + count
-        positions = [self._rows + position for position in seen.positions]
+        positions = _moved(seen.positions, self._rows)
         sketches = bytes(seen.sketches)
         self._noted.index.add(positions, bytes(seen.digests), bytes(seen.prompts), sketches)
         self._lines += seen.lines
@@ -226,6 +227,14 @@ class _Pass:
     def _note(self, problem: Problem) -> None:
         place = {"file": problem.file or self._dataset.source, "path": problem.path or None}
         self._found.add(problem.model_copy(update=place))
+
+
+def _moved(positions: array[int], by: int) -> array[int]:
+    import numpy as np
+
+    moved = array("Q")
+    moved.frombytes((np.frombuffer(positions, np.uint64) + np.uint64(by)).tobytes())
+    return moved
 
 
 def _batches(rows: Iterable[Located], on_progress: Progress | None) -> Iterator[list[Located]]:

@@ -18,6 +18,7 @@ def serve() -> None:
         path, kind, options = pickle.load(requests)  # noqa: S301 - from our own parent
         scanner = Scanner(kind, options)
         with path.open("rb") as file:
+            send(answers, True)
             while True:
                 send(answers, scan_span(file, scanner, pickle.load(requests)))  # noqa: S301
     except (EOFError, BrokenPipeError):
