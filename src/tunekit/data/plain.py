@@ -141,7 +141,7 @@ def as_plain(row: Row, kind: DataKind | None) -> PlainRow | None:
         return None
     try:
         return msgspec.convert(row, shape)
-    except (msgspec.ValidationError, RecursionError):
+    except (ValueError, RecursionError):  # another shape, or half of a surrogate pair in a key
         return None
 
 

@@ -114,8 +114,8 @@ class Scanner:
         self._compares = options.duplicates
         self._near = options.duplicates and options.near_duplicates
         # Where no system message is accepted, rows of plain shape are not clean by that alone.
-        quickly = kind is not None and options.limits.system_messages
-        shape = SHAPES.get(kind) if quickly else None
+        look = options.limits.system_messages
+        shape = SHAPES.get(kind) if look and kind is not None else None
         self._decoder = None if shape is None else msgspec.json.Decoder(shape)
         self._is_clean = None if shape is None else quick.IS_CLEAN[shape]
         self._form: Order | None = None
