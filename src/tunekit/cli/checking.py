@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -107,7 +108,8 @@ def check(
             reports = _fix(shell, paths, options)
             paths = [report.copy for report in reports]
         outcome = _check_files(shell, paths, options, problems)
-        _say(shell, outcome, sarif=sarif, every=every, fixed=reports)
+        with closing(outcome):
+            _say(shell, outcome, sarif=sarif, every=every, fixed=reports)
     if not outcome.ok:
         raise typer.Exit(Exit.REFUSED)
 
@@ -131,6 +133,7 @@ class _Outcome:
         listed: The problems that stand for all, in the order of the lines.
         every: Gives all of them.
         counts: How many there are of each severity and code.
+        close: Lets go of what is kept on disk.
     """
 
     ok: bool
@@ -138,6 +141,7 @@ class _Outcome:
     listed: Sequence[Problem]
     every: Callable[[], Iterable[Problem]]
     counts: Counter[tuple[str, str]]
+    close: Callable[[], None] = lambda: None
 
 
 def _asks_provider(shell: Shell, request: RequestFlags) -> bool:
@@ -239,7 +243,7 @@ def _check_files(
     found.extend(problems)
     counts = Counter({(severity.value, code): n for (severity, code), n in found.counts.items()})
     described = [part.describe() for part in found.parts]
-    return _Outcome(found.ok, described, found.listed(), found.every, counts)
+    return _Outcome(found.ok, described, found.listed(), found.every, counts, found.close)
 
 
 def _fix(shell: Shell, files: list[Path], options: CheckOptions) -> list[FixReport]:
