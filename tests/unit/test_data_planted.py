@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,14 +84,15 @@ def test_every_rule_of_the_register_is_seen_at_work(tmp_path: Path) -> None:
         for problem in planted_file(name, tmp_path).check()
     }
     leaked = [problem for parts in PARTS for problem in leaks(*parts, tmp_path)]
-    seen |= {(problem.code, problem.severity) for problem in (*without_a_file(), *leaked)}
+    foreign = of_other_formats(tmp_path)
+    seen |= {(one.code, one.severity) for one in (*without_a_file(), *leaked, *foreign)}
     registered = {
         (code, severity)
         for one in all_rules()
         for severity, codes in ((Severity.ERROR, one.errors), (Severity.WARNING, one.warnings))
         for code in codes
     }
-    assert registered - seen == set()
+    assert registered == seen
 
 
 def without_a_file() -> list[Problem]:
@@ -106,6 +109,35 @@ def without_a_file() -> list[Problem]:
         *rows.filter(fail).check(),
         *validation_is_given(False, CheckOptions(limits=DataLimits(validation_required=True))),
     ]
+
+
+TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+FOREIGN: list[tuple[str, dict[str, Any]]] = [
+    ("sharegpt", {"turns": []}),
+    ("sharegpt", {"conversations": [{"from": "human", "value": 3}]}),
+    ("sharegpt", {"conversations": [{"from": "alien", "value": "Hi"}]}),
+    ("sharegpt", {"system": "a", "conversations": [{"from": "system", "value": "b"}]}),
+    ("sharegpt", {"conversations": [{"from": "observation", "value": "12"}]}),
+    ("trl", {"prompt": "a", "completion": "b", "label": True}),
+    ("trl", {"prompt": "a", "completions": ["b"], "labels": [True]}),
+    ("trl", {"chosen": TALK, "rejected": [{"role": "user", "content": "No"}, TALK[1]]}),
+    ("autotrain", {"text": TALK, "rejected_text": "Ho"}),
+]
+"""Rows that their own format, or ours, has no place for; each breaks another rule."""
+
+
+def of_other_formats(folder: Path) -> list[Problem]:
+    """Faults of rows in other formats and of tables."""
+    found = []
+    for number, (name, row) in enumerate(FOREIGN):
+        path = folder / f"foreign-{number}.jsonl"
+        path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+        found += Dataset.read(path, format=name).check()
+    table = folder / "table.csv"
+    table.write_text("question,answer\n2+2?,4\n", encoding="utf-8")
+    found += Dataset.read(table, format="csv").check()
+    found += Dataset.read(table, columns={"text": "{title}"}).check()
+    return found
 
 
 WHOLE = {
