@@ -1,121 +1,23 @@
-"""`check`, `estimate` and `run`."""
+"""`estimate` and `run`."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunekit.cli.exits import Exit
-from tunekit.cli.request import Request, RequestFlags, read_request
+from tunekit.cli.request import RequestFlags, read_request
 from tunekit.cli.shell import Shell, command, public
 
 if TYPE_CHECKING:
     from tunekit.jobs import Job
-    from tunekit.problems import Report
     from tunekit.providers.base import Estimate
 
 JobFile = Annotated[
     Path | None,
     typer.Argument(metavar="JOB.toml", help="A job file.", show_default=False),
 ]
-
-
-@command
-def check(
-    shell: Shell,
-    request: RequestFlags,
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="FILE", help="A job file, or data files.", show_default=False),
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show every problem.")] = False,
-) -> None:
-    """Find every fault before anything is sent.
-
-    With a job file or `--model` the whole request is checked: data, provider, dates and budget.
-    With data files alone the data is checked, and no provider is needed.
-    """
-    job_file = _job_file(files or [])
-    if job_file is None and files:
-        if request.given:
-            raise typer.BadParameter(
-                "Data files go with no other request option; name them with `--train` and "
-                "`--validation` to check a whole request.",
-                param_hint="FILE",
-            )
-        report, details = _check_files(shell, files)
-    else:
-        asked = read_request(job_file, request)
-        report = shell.client.check(asked.spec, asked.train, asked.validation)
-        details = {"files": _describe(asked)}
-    if shell.as_json:
-        problems = [problem.model_dump(mode="json") for problem in report]
-        shell.emit({"ok": report.ok, **details, "problems": problems})
-    else:
-        _show_report(shell, report, details["files"], limit=None if every else 20)
-    if not report.ok:
-        raise typer.Exit(Exit.REFUSED)
-
-
-def _job_file(files: list[Path]) -> Path | None:
-    job_files = [file for file in files if file.suffix.lower() == ".toml"]
-    if not job_files:
-        return None
-    if len(files) > 1:
-        raise typer.BadParameter("A job file stands alone.", param_hint="FILE")
-    return job_files[0]
-
-
-def _check_files(shell: Shell, files: list[Path]) -> tuple[Report, dict[str, Any]]:
-    from tunekit.cli.datafiles import open_file
-    from tunekit.problems import Report
-
-    found = []
-    described = []
-    for file in files:
-        data = open_file(file)
-        problems = data.check()
-        found += problems
-        described.append(_describe_file(data, any(p.severity.value == "error" for p in problems)))
-    return Report.of(found), {"files": described}
-
-
-def _describe(request: Request) -> list[dict[str, Any]]:
-    splits = [request.train] if request.validation is None else [request.train, request.validation]
-    return [{"source": split.source, "rows": len(split)} for split in splits]
-
-
-def _describe_file(data: Any, faulty: bool) -> dict[str, Any]:
-    description: dict[str, Any] = {"source": data.source, "rows": len(data)}
-    if not faulty:
-        summary = data.summary()
-        description |= {"kind": summary.kind.value, "bytes": summary.bytes}
-    return description
-
-
-def _show_report(
-    shell: Shell, report: Report, files: list[dict[str, Any]], *, limit: int | None
-) -> None:
-    from rich.text import Text
-
-    from tunekit.cli.failures import show_problems
-
-    for file in files:
-        kind = f", {file['kind'].replace('_', ' ')}" if "kind" in file else ""
-        shell.say(f"{file['source']}: {file['rows']:,} rows{kind}")
-    if report.problems:
-        shell.say("")
-        show_problems(shell, report.problems, limit=limit)
-        shell.say("")
-    count = Counter(problem.severity.value for problem in report)
-    words = ", ".join(f"{n} {word}{'' if n == 1 else 's'}" for word, n in sorted(count.items()))
-    if report.ok:
-        shell.say(Text(f"Ready to go{f', with {words}' if words else ''}.", style="green"))
-    else:
-        shell.say(Text(f"Not ready: {words}. Nothing was sent.", style="red"))
 
 
 @command
