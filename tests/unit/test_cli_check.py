@@ -163,5 +163,13 @@ def test_fix_is_for_data_files_only(world: World) -> None:
     assert done.exit_code == Exit.USAGE
 
 
+@pytest.mark.parametrize("flag", ["--no-near", "--over-length=drop", "--processes=2"])
+def test_options_of_data_files_are_not_dropped_silently_for_a_request(
+    world: World, flag: str
+) -> None:
+    words = ("check", "data.jsonl", "--model", "base", "--provider", "fake", flag)
+    assert world.call(*words).exit_code == Exit.USAGE
+
+
 def test_more_than_three_files_are_refused(world: World) -> None:
     assert world.call("check", *["data.jsonl"] * 4).exit_code == Exit.USAGE

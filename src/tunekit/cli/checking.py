@@ -99,6 +99,12 @@ def check(
     if job_file is not None or not paths or _asks_provider(shell, request):
         if fix:
             raise typer.BadParameter("It mends data files, not requests.", param_hint="--fix")
+        if data != DataFlags():
+            raise typer.BadParameter(
+                "They go with data files alone; a whole request is looked at in full, and what "
+                "happens to long rows is an option of the provider.",
+                param_hint="--over-length, --no-near, --no-personal, --processes",
+            )
         outcome = _check_request(shell, request, job_file, paths)
         _say(shell, outcome, sarif=sarif, every=every)
     else:
