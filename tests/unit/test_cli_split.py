@@ -10,7 +10,7 @@ from cli_support import ROWS, World, write_rows
 from rich.console import Console
 
 from tunekit.cli.exits import Exit
-from tunekit.cli.split import progress_bar
+from tunekit.cli.progress_bar import progress_bar
 from tunekit.data import Dataset
 
 
@@ -272,3 +272,21 @@ def test_a_bar_is_drawn_on_a_terminal_only() -> None:
     assert "Reading" in loud.file.getvalue()
     assert "100%" in loud.file.getvalue()
     assert quiet.file.getvalue() == ""
+
+
+def test_equal_rows_are_found_in_any_two_parts(world: World) -> None:
+    write_rows(world.folder / "same.jsonl", [{"text": "a"}] * 6)
+    done = world.call("split", "same.jsonl", "1", "2", "3", "--json")
+    assert [problem["message"].partition(" too")[0] for problem in json.loads(done.stdout)["problems"]] == [
+        "1 row of 'train' stands in 'validation',",
+        "1 row of 'train' stands in 'test',",
+        "1 row of 'validation' stands in 'test',",
+    ]
+
+
+def test_labels_that_are_spelt_alike_are_told_apart(world: World) -> None:
+    rows = [{"text": str(n), "label": label} for n, label in enumerate([1, "1", "1", "2"])]
+    write_rows(world.folder / "labels.jsonl", rows)
+    done = world.call("split", "labels.jsonl", "1.0", "--stratify", "label", "--json")
+    (part,) = json.loads(done.stdout)["parts"]
+    assert part["labels"] == {'"1"': 2, "1": 1, "2": 1}

@@ -610,3 +610,100 @@ def test_a_weight_of_one_is_no_loss() -> None:
     row = {"messages": [user("a"), assistant("b", weight=1)]}
     for name in ("trl", "sharegpt", "alpaca", "autotrain", "csv"):
         assert FORMATS[name].write_row(row)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "parted"),
+    [
+        ("2+2? 4", "2+2? 5", ("2+2?", " 4", " 5")),
+        ("2+2?4", "2+2?5", ("2+2?", "4", "5")),
+        # One is all that the other begins with: no space goes over to the answers.
+        ("2+2? 4", "2+2? 42", ("2+2? ", "4", "42")),
+        ("2+2? 4", "2+2? 4", ("2+2? ", "4", "4")),
+        ("aba bb", "aba b", ("aba ", "bb", "b")),
+    ],
+)
+def test_an_implicit_prompt_is_parted_as_trl_does_it(
+    chosen: str, rejected: str, parted: tuple[str, str, str]
+) -> None:
+    row = FORMATS["trl"].read_row({"chosen": chosen, "rejected": rejected})
+    made = row["input"]["messages"], row["preferred_output"], row["non_preferred_output"]
+    assert tuple(messages[0]["content"] for messages in made) == parted
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [("a", "b"), (" a ", "b a"), ("a", "ab"), ("", "a"), (" ab", " ba"), ([user("a")], [user("b")])],
+)
+def test_answers_without_a_common_beginning_have_no_implicit_prompt(
+    chosen: Any, rejected: Any
+) -> None:
+    with pytest.raises(RowError, match="do not begin alike"):
+        FORMATS["trl"].read_row({"chosen": chosen, "rejected": rejected})
+
+
+def test_a_prompt_that_the_answers_repeat_stands_once() -> None:
+    asked = [system("s"), user("2+2?")]
+    row = {
+        "prompt": " 2+2?",
+        "chosen": [*asked, assistant("4")],
+        "rejected": [*asked, assistant("5")],
+    }
+    assert FORMATS["trl"].read_row(row) == {
+        "input": {"messages": asked},
+        "preferred_output": [assistant("4")],
+        "non_preferred_output": [assistant("5")],
+    }
+    with pytest.raises(RowError, match="is not in what"):
+        FORMATS["trl"].read_row({**row, "prompt": "3+3?"})
+    short = {"prompt": "2+2?", "chosen": [assistant("4")], "rejected": [assistant("5")]}
+    assert FORMATS["trl"].read_row(short)["input"] == {"messages": [user("2+2?")]}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "key"),
+    [
+        ("alpaca", {"instruction": "q", "output": "a", "messages": "x"}, "messages"),
+        ("alpaca", {"instruction": "q", "chosen": "a", "rejected": "b", "messages": []}, "messages"),
+        (
+            "sharegpt",
+            {"conversations": [{"from": "human", "value": "q"}], "messages": [user("x")]},
+            "messages",
+        ),
+        ("autotrain", {"text": "a", "prompt": "q", "completion": "b"}, "prompt"),
+        ("autotrain", {"text": "a", "autotrain_text": "b"}, "autotrain_text"),
+    ],
+)
+def test_a_key_that_would_take_the_place_of_what_was_read_is_refused(
+    name: str, row: Row, key: str
+) -> None:
+    with pytest.raises(RowError, match=f"^`{key}`"):
+        FORMATS[name].read_row(row)
+
+
+def test_other_columns_beside_a_foreign_row_stay() -> None:
+    row = {"instruction": "q", "output": "a", "text": "q a", "id": 1}
+    assert FORMATS["alpaca"].read_row(row) == {
+        "messages": [user("q"), assistant("a")],
+        "text": "q a",
+        "id": 1,
+    }
+
+
+@pytest.mark.parametrize("calls", [5, ["x"], "x", [None]])
+def test_calls_that_are_none_stay_for_the_check(calls: Any) -> None:
+    turn = {"from": "gpt", "value": "a", "tool_calls": calls}
+    (message,) = FORMATS["sharegpt"].read_row({"conversations": [turn]})["messages"]
+    assert message["tool_calls"] == calls
+
+
+def test_numbers_too_large_for_json_are_no_calls() -> None:
+    value = '{"name": "f", "arguments": {"x": 1e999}}'
+    row = {"conversations": [{"from": "function_call", "value": value}]}
+    with pytest.raises(RowError, match="1e999 is too large"):
+        FORMATS["sharegpt"].read_row(row)
+
+
+def test_a_backslash_in_python_messages_is_no_warning() -> None:
+    row = {"text": "[{'role': 'user', 'content': 'a\\d'}]"}
+    assert FORMATS["autotrain"].read_row(row) == {"messages": [user("a\\d")]}

@@ -516,3 +516,50 @@ def test_the_help_of_convert_names_every_format() -> None:
 
     assert set(FORMATS) == set(FORMATS_IN_ORDER)
     assert f"Formats: {', '.join(FORMATS_IN_ORDER)}." in (convert.__doc__ or "")
+
+
+def test_what_follows_an_array_is_no_row_by_position_either(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"text": "a"}] {"text": "b"}', encoding="utf-8")
+    data = Dataset(JsonArraySource(path))
+    assert len(data) == 2
+    assert data[0] == {"text": "a"}
+    with pytest.raises(DataError, match="something follows its end"):
+        _ = data[1]
+    copy = pickle.loads(pickle.dumps(data))  # noqa: S301
+    with pytest.raises(DataError, match="something follows its end"):
+        _ = copy[1]
+
+
+def test_losses_of_joined_files_name_the_file_that_they_are_in(tmp_path: Path) -> None:
+    rows = [{"text": "a"}, {"messages": [{"role": "user", "content": "q", "weight": 0}]}, {"no": 1}]
+    joined = Dataset.concat(
+        *(Dataset.from_jsonl(write_lines(tmp_path / f"{n}.jsonl", row)) for n, row in enumerate(rows))
+    )
+    with pytest.raises(DataError) as caught:
+        write(joined, tmp_path / "out.jsonl", format="trl")
+    assert [(p.code, p.file, p.line) for p in caught.value.problems] == [
+        ("lost-weight", str(tmp_path / "1.jsonl"), 1),
+        ("unrecognised-structure", str(tmp_path / "2.jsonl"), 1),
+    ]
+
+
+def test_a_lost_key_without_utf8_can_still_be_printed(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "q", "\ud800": 1}]
+    data = Dataset.from_records([{"messages": messages}])
+    report = write(data, tmp_path / "a.jsonl", format="trl", allow_loss=True)
+    assert str(report.losses[0]).encode()
+
+
+@pytest.mark.parametrize("name", ["trl", "sharegpt"])
+@pytest.mark.parametrize(
+    "arguments", ['{"x": 1e999}', '{"x": NaN}', '{"x": %s}' % ("[" * 250 + "]" * 250)]
+)
+def test_arguments_that_a_file_could_not_hold_as_json_stay_text(
+    tmp_path: Path, name: str, arguments: str
+) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    row = {"messages": [{"role": "user", "content": "q"}, said]}
+    write(Dataset.from_records([row]), tmp_path / "a.jsonl", format=name)
+    assert list(read(tmp_path / "a.jsonl", format=name)) == [row]

@@ -236,3 +236,8 @@ def test_mapped_and_filtered_rows_are_split_by_what_they_became() -> None:
     halves = [{row["half"] for row in part} for part in parts]
     assert halves[0].isdisjoint(halves[1])
     assert sorted(positions(parts[0]) + positions(parts[1])) == list(range(1, 40, 2))
+
+
+def test_a_long_name_before_a_mistake_is_refused_at_once() -> None:
+    with pytest.raises(DataError, match="names no place"):
+        KeyPath("conversation_of_the_user_" * 100 + "[")

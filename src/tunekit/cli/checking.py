@@ -234,7 +234,7 @@ def _check_files(
     shell: Shell, files: list[Path], options: CheckOptions, problems: list[Problem]
 ) -> _Outcome:
     from tunekit.cli.datafiles import open_file
-    from tunekit.cli.split import progress_bar
+    from tunekit.cli.progress_bar import progress_bar
     from tunekit.data.checks import Role, examine
 
     roles: tuple[Role, ...] = get_args(Role)

@@ -12,8 +12,6 @@ from tunekit.cli.shell import Shell, command, parse_assignments
 if TYPE_CHECKING:
     from tunekit.data.formats import WriteReport
 
-_BY_ENDING = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
-
 
 @command
 def convert(
@@ -51,9 +49,11 @@ def convert(
     (and system), prompt and completion, prompt, chosen and rejected, or text.
     """
     from tunekit.data.formats import detect, read, write
+    from tunekit.data.formats.openai import OPENAI
+    from tunekit.data.formats.reading import TABLES
 
     columns = parse_assignments(column, "--column", scalars=False)
-    wanted = to or _BY_ENDING.get(target.suffix.lower(), "openai")
+    wanted = to or TABLES.get(target.suffix.lower(), OPENAI).name
     found = from_ or ("columns" if columns else detect(source))
     data = read(
         source,

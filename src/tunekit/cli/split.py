@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunekit.cli.progress_bar import progress_bar
 from tunekit.cli.shell import Shell, command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tunekit.data import Dataset
-    from tunekit.data.progress import Progress
     from tunekit.data.records import Row
     from tunekit.problems import Problem
 
@@ -116,13 +115,19 @@ def split(
 
 @dataclass
 class _Part:
-    """One part on its way to its file; `values` counts its rows by key."""
+    """One part on its way to its file.
+
+    Attributes:
+        values: How many of its rows have each value of the key.
+        digests: Of each row, to find equal ones in other parts; 8 bytes a row.
+    """
 
     name: str
     path: Path
     data: Dataset
     asked: int
     values: Counter[Hashable] = field(default_factory=Counter)
+    digests: array[int] = field(default_factory=lambda: array("Q"))
 
     @property
     def rows(self) -> int:
@@ -169,22 +174,8 @@ def _refuse_existing(paths: Sequence[Path], force: bool) -> None:
         )
 
 
-@contextmanager
-def progress_bar(console: Console, what: str) -> Iterator[Progress | None]:
-    """Show a bar while something long runs, on a terminal; give what is to be called, or None."""
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-_Shared = dict[tuple[int, int], set[int]]
-"""For two parts, hashes of the rows that are in both."""
+_Shared = dict[tuple[int, int], int]
+"""For two parts, how many different rows are in both."""
 
 
 def _write(
@@ -199,17 +190,11 @@ def _write(
     from tunekit.data.progress import reported
     from tunekit.errors import DataError
 
-    seen: dict[int, int] = {}
-    shared: _Shared = {}
-    by_size = sorted(range(len(parts)), key=lambda number: parts[number].rows)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".split-", dir=folder) as temporary:
-            for number in by_size:
-                part = parts[number]
-                # The largest part comes last, so that its hashes need not be kept.
-                keep = number != by_size[-1]
-                rows = _noticed(part, number, value_of, seen, shared, keep=keep)
+            for part in parts:
+                rows = _noticed(part, value_of)
                 with progress_bar(shell.err, f"Writing {part.path.name}") as on_progress:
                     if on_progress is not None:
                         rows = reported(rows, on_progress, part.rows)
@@ -221,30 +206,29 @@ def _write(
         raise DataError(
             f"The parts cannot be written to {str(folder)!r}: {error.strerror or error}."
         ) from error
-    return shared
+    return _in_two([part.digests for part in parts])
 
 
-def _noticed(
-    part: _Part,
-    number: int,
-    value_of: Callable[[Row], Hashable] | None,
-    seen: dict[int, int],
-    shared: _Shared,
-    *,
-    keep: bool,
-) -> Iterator[Row]:
-    """Pass a part's rows on; count their values, and note which ones an earlier part had."""
+def _noticed(part: _Part, value_of: Callable[[Row], Hashable] | None) -> Iterator[Row]:
+    """Pass a part's rows on; count their values, and keep a digest of each."""
     from tunekit.data.encoding import digest
 
     for row in part.data:
         if value_of is not None:
             part.values[value_of(row)] += 1
-        short = int.from_bytes(digest(row)[:8], "big")
-        first = seen.setdefault(short, number) if keep else seen.get(short, number)
-        if first != number:
-            pair = min(first, number), max(first, number)
-            shared.setdefault(pair, set()).add(short)
+        part.digests.append(int.from_bytes(digest(row)[:8], "big"))
         yield row
+
+
+def _in_two(digests: Sequence[array[int]]) -> _Shared:
+    import numpy
+
+    rows = [numpy.unique(numpy.frombuffer(one, dtype=numpy.uint64)) for one in digests]
+    shared = {
+        (first, second): len(numpy.intersect1d(rows[first], rows[second], assume_unique=True))
+        for first, second in combinations(range(len(rows)), 2)
+    }
+    return {pair: count for pair, count in shared.items() if count}
 
 
 def _empty_parts(parts: Sequence[_Part]) -> list[Problem]:
@@ -270,13 +254,13 @@ def _shared_rows(parts: Sequence[_Part], shared: _Shared) -> list[Problem]:
         Problem(
             code="row-in-two-parts",
             severity=Severity.WARNING,
-            message=f"{_counted(len(rows), 'row')} of {parts[first].name!r} "
-            f"{'stands' if len(rows) == 1 else 'stand'} in {parts[second].name!r}, too: the file "
+            message=f"{_counted(count, 'row')} of {parts[first].name!r} "
+            f"{'stands' if count == 1 else 'stand'} in {parts[second].name!r}, too: the file "
             "has equal rows.",
             fix="Remove them before you split, with `Dataset.dedup()`.",
             file=str(parts[second].path),
         )
-        for (first, second), rows in sorted(shared.items())
+        for (first, second), count in sorted(shared.items())
     ]
 
 
@@ -294,12 +278,17 @@ def _describe(part: _Part, by: str | None, stratify: str | None) -> dict[str, An
     if by is not None:
         described["groups"] = len(part.values)
     if stratify is not None:
-        described["labels"] = {_label(value): n for value, n in part.values.most_common()}
+        described["labels"] = {
+            _label(value, part.values): n for value, n in part.values.most_common()
+        }
     return described
 
 
-def _label(value: Hashable) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _label(value: Hashable, among: Container[Hashable]) -> str:
+    """A label as text; quoted where a number or the like is spelt alike."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return f'"{value}"' if str(value).encode("utf-8", "replace") in among else str(value)
 
 
 def _show(shell: Shell, parts: Sequence[_Part], by: str | None, stratify: str | None) -> None:
@@ -332,7 +321,7 @@ def _show_labels(shell: Shell, parts: Sequence[_Part], stratify: str) -> None:
         totals.update(part.values)
     head = [f"  {stratify}", *(part.name for part in parts)]
     lines = [
-        [f"  {middle(_label(value), 32)}", *(f"{part.values[value]:,}" for part in parts)]
+        [f"  {middle(_label(value, totals), 32)}", *(f"{part.values[value]:,}" for part in parts)]
         for value, _ in totals.most_common(SHOWN)
     ]
     shell.say("", *columns([head, *lines]))

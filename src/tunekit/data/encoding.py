@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 import math
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ BOM: Final = b"\xef\xbb\xbf"
 
 
 _decoder: Final = msgspec.json.Decoder()
+_encoder: Final = msgspec.json.Encoder()
 _sorting: Final = msgspec.json.Encoder(order="sorted")
 
 
@@ -56,7 +59,7 @@ def _decode_slowly(line: bytes) -> Row:
             "Save the file as UTF-8.",
         ) from None
     try:
-        row = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        row = strict_json(text)
     except json.JSONDecodeError as error:
         raise RowError(
             "invalid-json",
@@ -74,6 +77,16 @@ _ONE_OBJECT = (
     "Write one JSON object on each line; load one big JSON array with `json.load` "
     "and `Dataset.from_records`."
 )
+
+
+def strict_json(text: str, **hooks: Any) -> Any:
+    """Read JSON by RFC 8259, without `NaN`, and no number that only infinity could stand for.
+
+    Raises:
+        ValueError: It is not that.
+        RecursionError: It is nested too deep to be read.
+    """
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, **hooks)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -96,7 +109,7 @@ def _too_deep() -> RowError:
 def _checked(row: Any, *, brackets: int) -> Row:
     if not isinstance(row, dict):
         raise RowError("not-an-object", f"The row is {_name(row)}, not an object.", _ONE_OBJECT)
-    if brackets > MAX_DEPTH and _depth(row) > MAX_DEPTH:
+    if brackets > MAX_DEPTH and depth_of(row) > MAX_DEPTH:
         raise _too_deep()
     return row
 
@@ -106,7 +119,8 @@ def _name(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else "no JSON value")
 
 
-def _depth(value: Any) -> int:
+def depth_of(value: Any) -> int:
+    """How many objects and lists of a value are inside each other, at most."""
     depth = 0
     level = [value]
     while level := [
@@ -155,6 +169,25 @@ def _plain_value(value: Any) -> Any:
     raise TypeError(f"it holds a value of type {type(value).__name__}")
 
 
+def json_value(value: Any) -> Any:
+    """Turn a value of Arrow into one of JSON, without the nulls that fill up structs.
+
+    Arrow puts a null wherever *another* row of the column has a key. A message's null `content`
+    stays: it means that the assistant only calls tools.
+    """
+    if isinstance(value, dict):
+        return {
+            key: json_value(item)
+            for key, item in value.items()
+            if item is not None or (key == "content" and "role" in value)
+        }
+    if isinstance(value, list):
+        return [json_value(item) for item in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value) if isinstance(value, decimal.Decimal) else value
+
+
 def printable(text: str) -> str:
     """Escape what has no UTF-8 form, so that text from anywhere can stand in a message."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -165,7 +198,16 @@ def encode(row: Row) -> bytes:
 
     Half of a surrogate pair has no UTF-8 form; a row that holds one is written with `\u` escapes,
     which reads back to the same row.
+
+    Raises:
+        ValueError: It holds NaN or an infinity.
     """
+    try:
+        line = _encoder.encode(row)
+        if b"null" not in line:  # which is also how it writes what JSON has no number for
+            return line + b"\n"
+    except (ValueError, TypeError, RecursionError):
+        pass
     try:
         return _dump(row, ascii_only=False).encode() + b"\n"
     except UnicodeEncodeError:

@@ -176,7 +176,7 @@ class CsvSource(FileSource):
 
     def __init__(self, path: str | os.PathLike[str], *, delimiter: str) -> None:
         super().__init__(path)
-        if len(delimiter) != 1 or delimiter in '"\r\n':
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
             raise DataError(f"`delimiter` must be one character, not {delimiter!r}.")
         self._delimiter = delimiter
         self._header: list[str] | Problem = []
@@ -284,9 +284,15 @@ class _Text:
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """Give a temporary file that takes the target's place when the block ends well.
 
+    A link stays one: what it points to is replaced.
+
     Raises:
-        DataError: It cannot be written.
+        DataError: It cannot be written, or there is something other than a file, such as a device.
     """
+    shown = printable(str(target))
+    target = Path(os.path.realpath(target))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise DataError(f"{shown!r} cannot be written: it is no regular file.")
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
@@ -295,9 +301,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        raise DataError(
-            f"The data file {printable(str(target))!r} cannot be written: {error.strerror}."
-        ) from error
+        raise DataError(f"The data file {shown!r} cannot be written: {error.strerror}.") from error
     finally:
         with suppress(OSError):  # as when the folder does not exist
             temporary.unlink(missing_ok=True)

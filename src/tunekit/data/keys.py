@@ -22,7 +22,8 @@ gives a row's value."""
 LISTED: Final = 100
 """How many rows without a value are listed one by one."""
 
-_STEP: Final = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+# Possessive: a long name before a mistake must not be tried in pieces, which takes for ever.
+_STEP: Final = re.compile(r"\.?([^.\[\]]++)|\[(\d+)\]")
 
 
 @dataclass(frozen=True)

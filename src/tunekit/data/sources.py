@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from typing_extensions import override
 
-from tunekit.data.encoding import RowError, decode, encode, plain
+from tunekit.data.encoding import RowError, decode, encode, json_value, plain
 from tunekit.data.progress import Progress
 from tunekit.data.records import Row
 from tunekit.errors import DataError, missing_extra
@@ -178,7 +178,7 @@ class HubSource(Source):
 
     def _entry(self, position: int, content: Any) -> Entry:
         try:
-            return position + 1, plain(_without_fillers(content))
+            return position + 1, plain(json_value(content))
         except RowError as error:
             return position + 1, fault(error, self.name, position + 1)
 
@@ -196,19 +196,3 @@ class HubSource(Source):
     @override
     def count(self) -> int:
         return len(self._rows())
-
-
-def _without_fillers(value: Any) -> Any:
-    """Leave out nulls, which Arrow puts wherever *another* row of the column has a key.
-
-    A message's null `content` stays: it means that the assistant only calls tools.
-    """
-    if isinstance(value, dict):
-        return {
-            key: _without_fillers(item)
-            for key, item in value.items()
-            if item is not None or (key == "content" and "role" in value)
-        }
-    if isinstance(value, list):
-        return [_without_fillers(item) for item in value]
-    return value

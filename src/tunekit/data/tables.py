@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -12,7 +10,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from tunekit.data.encoding import RowError, plain, printable
+from tunekit.data.encoding import RowError, json_value, plain, printable
 from tunekit.data.sources import Entry, Source, fault
 from tunekit.errors import DataError, missing_extra
 
@@ -158,21 +156,3 @@ class ParquetSource(Source):
 def _row_bytes(metadata: Any) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     return 1 + int(sum(group.total_byte_size for group in groups)) // max(1, int(metadata.num_rows))
-
-
-def json_value(value: Any) -> Any:
-    """Turn a value of Arrow into one of JSON, without the nulls that fill up structs.
-
-    A message's null `content` stays: it means that the assistant only calls tools.
-    """
-    if isinstance(value, dict):
-        return {
-            key: json_value(item)
-            for key, item in value.items()
-            if item is not None or (key == "content" and "role" in value)
-        }
-    if isinstance(value, list):
-        return [json_value(item) for item in value]
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    return str(value) if isinstance(value, decimal.Decimal) else value

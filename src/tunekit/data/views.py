@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from array import array
 from bisect import bisect_right
@@ -112,7 +113,12 @@ class Window(_OneBase):
     def located(self, positions: Iterable[int] | None = None) -> Iterator[Located]:
         if self._from_the_beginning:
             if positions is None:
-                return islice(_rows(self._base), 0, self._window.stop, self._window.step)
+                # `islice` takes no number above this one, and no file has as many rows.
+                stop, step = (
+                    limit if limit is None else min(limit, sys.maxsize)
+                    for limit in (self._window.stop, self._window.step)
+                )
+                return islice(_rows(self._base), 0, stop, step)
             step = self._window.step or 1
             return self._base.located(position * step for position in positions)
         order = self._order()

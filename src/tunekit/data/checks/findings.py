@@ -5,8 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import IO, Final, Self
 
+from tunekit.data.encoding import printable
+from tunekit.errors import DataError
 from tunekit.problems import Problem, Severity
 
 LISTED: Final = {Severity.ERROR: 10_000, Severity.WARNING: 100}
@@ -35,17 +38,31 @@ class Findings:
         return not any(severity is Severity.ERROR for severity, _ in self.counts)
 
     def add(self, problem: Problem) -> None:
-        """Note one problem, which knows its file and line."""
+        """Note one problem, which knows its file and line.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        problem = _writable(problem)
         rule = problem.severity, problem.code
         self.counts[rule] += 1
         if len(self._first) < IN_MEMORY:
             self._first.append(problem)
         else:
+            self._spill(problem)
+        if self.counts[rule] <= LISTED[problem.severity]:
+            self._listed.append(problem)
+
+    def _spill(self, problem: Problem) -> None:
+        try:
             if self._spilled is None:
                 self._spilled = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
             self._spilled.write(problem.model_dump_json(exclude_none=True).encode() + b"\n")
-        if self.counts[rule] <= LISTED[problem.severity]:
-            self._listed.append(problem)
+        except OSError as error:
+            raise DataError(
+                f"The problems cannot be kept in {tempfile.gettempdir()!r}: {error.strerror}.",
+                next_step="Free some space there, or set the environment variable `TMPDIR`.",
+            ) from error
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Note problems in this order."""
@@ -77,13 +94,23 @@ class Findings:
     def close(self) -> None:
         """Let go of the temporary file."""
         if self._spilled is not None:
-            self._spilled.close()
+            with suppress(OSError):  # what could not be written is not wanted any more
+                self._spilled.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _writable(problem: Problem) -> Problem:
+    """The same problem; halves of surrogate pairs, which a row's keys may hold, are escaped."""
+    texts = {"message": problem.message, "fix": problem.fix, "path": problem.path or ""}
+    if "".join(texts.values()).isascii():
+        return problem
+    escaped = {name: printable(text) for name, text in texts.items()}
+    return problem.model_copy(update={**escaped, "path": escaped["path"] or None})
 
 
 def _place(problem: Problem, order: dict[str | None, int]) -> tuple[int, float]:

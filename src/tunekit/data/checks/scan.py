@@ -53,6 +53,9 @@ BATCH: Final = 512
 """Rows whose texts are sketched at once."""
 
 
+MANY_PROBLEMS: Final = 5_000
+"""How much one stretch may have to report while it waits for those before it: 5 MB."""
+
 GUESSES: Final = 20
 """How often a scanner expects all rows to have the same speakers before it gives that up."""
 
@@ -99,6 +102,11 @@ class Seen:
     prompts: bytearray = field(default_factory=bytearray)
     sketches: bytearray = field(default_factory=bytearray)
 
+    @property
+    def is_large(self) -> bool:
+        """Whether there is so much to report that it must not wait in memory."""
+        return len(self.problems) + len(self.strange) + len(self.unknown_keys) > MANY_PROBLEMS
+
 
 class Scanner:
     """Judges rows.
@@ -123,6 +131,11 @@ class Scanner:
         self._seen = Seen()
         self._texts: list[str] = []
         self._file: str | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what was seen should be taken before more is scanned."""
+        return self._seen.is_large
 
     def take(self) -> Seen:
         """Hand over what was seen, and begin anew."""

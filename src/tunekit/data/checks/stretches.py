@@ -43,8 +43,8 @@ Span = tuple[int, int]
 """A stretch: from the first of these bytes up to, and not including, the second."""
 
 
-def scan_span(file: IO[bytes], scanner: Scanner, span: Span) -> Seen:
-    """Scan the lines that begin within a stretch."""
+def scan_span(file: IO[bytes], scanner: Scanner, span: Span) -> Iterator[Seen]:
+    """Scan the lines that begin within a stretch; in several pieces where there is much to report."""
     position, end = span
     if position:
         file.seek(position - 1)
@@ -60,7 +60,15 @@ def scan_span(file: IO[bytes], scanner: Scanner, span: Span) -> Seen:
             break
         scanner.block(block, first=position == 0)
         position += len(block)
-    return scanner.take()
+        if scanner.is_full:
+            yield scanner.take()
+    yield scanner.take()
+
+
+def scan_at_once(file: IO[bytes], scanner: Scanner, span: Span) -> Seen | None:
+    """Scan a stretch before its turn; None where it has too much to report to wait for that."""
+    seen = next(scan_span(file, scanner, span))
+    return None if seen.is_large else seen
 
 
 def scan_file(
@@ -86,22 +94,24 @@ def scan_file(
     with path.open("rb") as file, ExitStack() as stack:
         scanner = Scanner(kind, options)
         workers = [stack.enter_context(_Worker(job)) for _ in range(helpers)]
-        for span, seen in _shared(spans, workers, lambda span: scan_span(file, scanner, span)):
-            yield seen
+        for span, seen in _shared(spans, workers, lambda span: scan_at_once(file, scanner, span)):
+            yield from scan_span(file, scanner, span) if seen is None else (seen,)
             if on_progress is not None:
                 on_progress(span[1], size)
 
 
 def _shared(
-    spans: list[Span], workers: list[_Worker], here: Callable[[Span], Seen]
-) -> Iterator[tuple[Span, Seen]]:
-    """Scan stretches here and by workers at once, and give them in their order."""
-    waiting: deque[tuple[Span, Seen | Future[Seen | None]]] = deque()
+    spans: list[Span], workers: list[_Worker], here: Callable[[Span], Seen | None]
+) -> Iterator[tuple[Span, Seen | None]]:
+    """Scan stretches here and by workers at once, and give them in their order.
 
-    def first() -> tuple[Span, Seen]:
+    None comes in place of one that is still to be scanned.
+    """
+    waiting: deque[tuple[Span, Seen | Future[Seen | None] | None]] = deque()
+
+    def first() -> tuple[Span, Seen | None]:
         span, found = waiting.popleft()
-        seen = found.result() if isinstance(found, Future) else found
-        return span, here(span) if seen is None else seen
+        return span, found.result() if isinstance(found, Future) else found
 
     for span in spans:
         worker = next((one for one in workers if one.has_room), None)
@@ -112,7 +122,7 @@ def _shared(
         yield first()
 
 
-def _done(found: Seen | Future[Seen | None]) -> bool:
+def _done(found: Seen | Future[Seen | None] | None) -> bool:
     return not isinstance(found, Future) or found.done()
 
 
@@ -132,11 +142,12 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         # The same modules as here, wherever this process has them from.
         paths = os.pathsep.join(path for path in sys.path if path)
-        with suppress(OSError):
+        with suppress(OSError, TypeError):  # a program that embeds Python may know no executable
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tunekit.data.checks.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what ends a worker is seen here again, or never mind
                 env={**os.environ, "PYTHONPATH": paths},
             )
         self._ready = self._thread.submit(self._begin)
@@ -178,7 +189,7 @@ class _Worker:
         try:
             send(process.stdin, value)
             return pickle.load(process.stdout)  # noqa: S301 - from our own worker
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except Exception:  # a reply that is none can make pickle raise anything
             process.kill()
             return None
 

@@ -24,7 +24,8 @@ from tunekit.data.checks.stretches import scan_file
 from tunekit.data.likeness import LikenessIndex, RowReader
 from tunekit.data.progress import Progress
 from tunekit.data.records import DataKind, kind_of, unknown_structure
-from tunekit.data.sources import Located, passed_over
+from tunekit.data.sources import Located, Source, passed_over
+from tunekit.errors import DataError
 from tunekit.problems import Problem
 
 if TYPE_CHECKING:
@@ -97,23 +98,41 @@ def examine(
         on_progress: Called now and then; see `tunekit.data.progress`.
 
     Raises:
-        DataError: A part cannot be read at all, or the disk is full.
+        DataError: A part cannot be read, or changed meanwhile, or the disk is full.
     """
-    options = options or CheckOptions()
     found = Examination()
+    try:
+        _examine(parts, options or CheckOptions(), found, on_progress)
+    except BaseException as error:
+        found.close()
+        if isinstance(error, OSError):
+            raise DataError(f"The data cannot be read to its end: {error.strerror}.") from error
+        raise
+    return found
+
+
+def _examine(
+    parts: Mapping[Role, Dataset],
+    options: CheckOptions,
+    found: Examination,
+    on_progress: Progress | None,
+) -> None:
     with ExitStack() as stack:
         noted: dict[Role, Noted] = {}
+        passes: list[_Pass] = []
         for role, dataset in parts.items():
             index = stack.enter_context(
                 LikenessIndex(options.duplicates and options.near_duplicates)
             )
             noted[role] = _noted(index, dataset)
-            _Pass(dataset, replace(options, role=role), noted[role], found).run(on_progress)
+            passes.append(_Pass(dataset, replace(options, role=role), noted[role], found))
+            passes[-1].run(on_progress)
         for (base_role, base), (role, other) in combinations(noted.items(), 2):
             found.extend(leaked_rows(base, other, base_role=base_role, role=role))
+        for one in passes:
+            one.refuse_changes()
     if "train" in parts:
         found.extend(validation_is_given("validation" in parts, options))
-    return found
 
 
 def _noted(index: LikenessIndex, dataset: Dataset) -> Noted:
@@ -142,6 +161,7 @@ class _Pass:
         self._options = options
         self._noted = noted
         self._found = found
+        self._stamp = _stamp(self._source)
         self._kind = expected_kind(dataset, options.method)
         self._lines = 0
         self._rows = 0
@@ -153,6 +173,7 @@ class _Pass:
         """Read everything and say all there is to say of this part alone."""
         for seen in self._stretches(on_progress):
             self._add(seen)
+        self.refuse_changes()  # from here on, rows are found again by their positions
         self._report(right_kind(self._kind, self._options.method))
         self._report(rows_are_recognised(self._strange))
         self._report(keys_mean_something(self._unknown_keys))
@@ -174,6 +195,18 @@ class _Pass:
                 figures=figures,
             )
         )
+
+    def refuse_changes(self) -> None:
+        """Go on only if the file is still the one that was read.
+
+        Raises:
+            DataError: It is another one, or gone.
+        """
+        if _stamp(self._source) != self._stamp:
+            raise DataError(
+                f"The data file {self._dataset.source!r} changed while it was checked.",
+                next_step="Check it again when nothing writes to it.",
+            )
 
     def _stretches(self, on_progress: Progress | None) -> Iterator[Seen]:
         path = self._source.plain_file
@@ -229,6 +262,15 @@ class _Pass:
         self._found.add(problem.model_copy(update=place))
 
 
+def _stamp(source: Source) -> tuple[int, int] | None:
+    """Size and time of the file that rows are read from, where there is just one."""
+    path = source.plain_file
+    if path is None:
+        return None
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
 def _moved(positions: array[int], by: int) -> array[int]:
     import numpy as np
 
@@ -244,6 +286,8 @@ def _batches(rows: Iterable[Located], on_progress: Progress | None) -> Iterator[
         done += sum(not passed_over(content) for _, _, content in batch)
         if on_progress is not None:
             on_progress(done, None)
+    if on_progress is not None:
+        on_progress(done, done)
 
 
 @rule("structure", errors=("wrong-kind-for-method",))

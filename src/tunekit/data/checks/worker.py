@@ -7,7 +7,7 @@ import signal
 import sys
 
 from tunekit.data.checks.scan import Scanner
-from tunekit.data.checks.stretches import scan_span, send
+from tunekit.data.checks.stretches import scan_at_once, send
 
 
 def serve() -> None:
@@ -20,7 +20,7 @@ def serve() -> None:
         with path.open("rb") as file:
             send(answers, True)
             while True:
-                send(answers, scan_span(file, scanner, pickle.load(requests)))  # noqa: S301
+                send(answers, scan_at_once(file, scanner, pickle.load(requests)))  # noqa: S301
     except (EOFError, BrokenPipeError):
         return
 

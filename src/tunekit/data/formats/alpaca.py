@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tunekit.data.formats.base import MEDIA_FIX, Format, Loss, bad_value, unheld, unlike
+from tunekit.data.formats.base import (
+    MEDIA_FIX,
+    Format,
+    Loss,
+    bad_value,
+    unheld,
+    unlike,
+    with_other_keys,
+)
 from tunekit.data.formats.shapes import (
     Messages,
     kind_to_write,
@@ -56,13 +64,13 @@ def read_row(row: Row) -> Row:
     messages.append(_said("user", "\n".join(asked)))
     rest = {key: value for key, value in row.items() if key not in _KEYS}
     if not paired:
-        return {"messages": [*messages, _said("assistant", row["output"])], **rest}
-    return {
+        return with_other_keys({"messages": [*messages, _said("assistant", row["output"])]}, rest)
+    made = {
         "input": {"messages": messages},
         "preferred_output": [_said("assistant", row["chosen"])],
         "non_preferred_output": [_said("assistant", row["rejected"])],
-        **rest,
     }
+    return with_other_keys(made, rest)
 
 
 def _history(row: Row) -> list[Any]:

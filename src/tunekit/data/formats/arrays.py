@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -30,9 +31,14 @@ def is_array(start: bytes) -> bool:
 class JsonArraySource(FileSource):
     """The elements of a JSON array, one at a time; `line` is where an element begins."""
 
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._fault: tuple[int, Problem] | None = None  # where it is, and what
+
     @override
     def _spans(self, file: BinaryIO) -> Iterator[Span]:
         if problem := self._utf16(file):
+            self._fault = 0, problem
             yield 0, 1, problem
             return
         scanner = _Scanner(file, 0, 1)
@@ -40,27 +46,23 @@ class JsonArraySource(FileSource):
         while found := scanner.element():
             yield found
         if scanner.fault:
-            yield (
-                scanner.offset,
-                scanner.line,
-                Problem(
-                    code="invalid-json",
-                    message=f"The array is not JSON: {scanner.fault}.",
-                    fix="Mend the end of the file.",
-                    file=self.name,
-                    line=scanner.line,
-                ),
+            problem = Problem(
+                code="invalid-json",
+                message=f"The array is not JSON: {scanner.fault}.",
+                fix="Mend the end of the file.",
+                file=self.name,
+                line=scanner.line,
             )
+            self._fault = scanner.offset, problem
+            yield scanner.offset, scanner.line, problem
 
     @override
     def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
+        # The fault is known: positions come from an index, and that from `_spans`.
+        if self._fault and file.tell() == self._fault[0]:
+            return self._fault[1]
         found = _Scanner(file, file.tell(), line).element()
-        # What stands here was no element when the file was indexed: its fault is the file's end.
-        return found[2] if found else next(s for s in self._last(file) if isinstance(s, Problem))
-
-    def _last(self, file: BinaryIO) -> Iterator[Row | Problem | bytes]:
-        file.seek(0)
-        return (content for _, _, content in self._spans(file))
+        return found[2] if found else b""
 
 
 class _Scanner:

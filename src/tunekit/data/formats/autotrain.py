@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 import json
+import warnings
 from typing import Any, Final
 
 from tunekit.data.encoding import RowError
-from tunekit.data.formats.base import Format, Loss, bad_value, unheld, unlike
+from tunekit.data.formats.base import Format, Loss, bad_value, unheld, unlike, with_other_keys
 from tunekit.data.formats.shapes import (
     Messages,
     kind_to_write,
@@ -45,13 +46,13 @@ def read_row(row: Row) -> Row:
     Raises:
         RowError: There is no `text`, or a column is neither text nor messages.
     """
-    row = {_OWN.get(key, key): value for key, value in row.items() if value is not None}
+    row = _with_usual_names(row)
     if "text" not in row:
         raise unlike("AutoTrain", row, "Give `text`, and for preferences `rejected_text`.")
     text = _value(row["text"], "text")
     rest = {key: v for key, v in row.items() if key not in ("text", "rejected_text")}
     if "rejected_text" not in row:
-        return {"text" if isinstance(text, str) else "messages": text, **rest}
+        return with_other_keys({"text" if isinstance(text, str) else "messages": text}, rest)
     rejected = _value(row["rejected_text"], "rejected_text")
     rest.pop("prompt", None)
     if isinstance(text, str) and isinstance(rejected, str):
@@ -67,17 +68,25 @@ def read_row(row: Row) -> Row:
     return _pair(text[:-1], text[-1:], rejected[-1:], rest)
 
 
+def _with_usual_names(row: Row) -> Row:
+    there = {key: value for key, value in row.items() if value is not None}
+    for own, usual in _OWN.items():
+        if own in there and usual in there:
+            raise bad_value(own, f"stands beside `{usual}`", "Keep one of the two.")
+    return {_OWN.get(key, key): value for key, value in there.items()}
+
+
 def _answer(text: str) -> Messages:
     return [{"role": "assistant", "content": text}]
 
 
 def _pair(asked: Messages, preferred: Messages, other: Messages, rest: Row) -> Row:
-    return {
+    made = {
         "input": {"messages": asked},
         "preferred_output": preferred,
         "non_preferred_output": other,
-        **rest,
     }
+    return with_other_keys(made, rest)
 
 
 def _value(value: Any, path: str) -> Any:
@@ -95,7 +104,9 @@ def literal_messages(text: str) -> Messages | None:
         return None
     for read in (json.loads, ast.literal_eval):
         try:
-            found = read(text.strip())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Python's, about a backslash in foreign text
+                found = read(text.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
         if isinstance(found, list) and all(map(_is_message, found)):

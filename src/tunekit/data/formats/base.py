@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tunekit.data.encoding import RowError
-from tunekit.data.records import Row, key_names
+from tunekit.data.records import REQUIRED_KEYS, Row, key_names, kind_of
 
 MEDIA_FIX = "Write images as `image_url` parts of user messages, in the form of OpenAI."
 
@@ -57,6 +57,26 @@ def unlike(name: str, row: Row, fix: str) -> RowError:
 def bad_value(path: str, message: str, fix: str) -> RowError:
     """Say that a value of a foreign row has the wrong shape."""
     return RowError("bad-format-value", f"`{path}` {message}.", fix)
+
+
+def with_other_keys(made: Row, others: Row) -> Row:
+    """Add to a row the keys of the foreign one that its format does not know.
+
+    Raises:
+        RowError: One of them would take the place of what was read, or change the row's kind.
+    """
+    whole = {**others, **made}
+    for key in others:
+        if key in made or (key in _STRUCTURE and kind_of(whole) is not kind_of(made)):
+            raise bad_value(
+                key,
+                f"would take the place of {key_names(made)}, which the rest of the row stands for",
+                "Remove it or give it another name, so that it is clear what is to be learnt.",
+            )
+    return {**made, **others}
+
+
+_STRUCTURE = frozenset(key for keys in REQUIRED_KEYS.values() for key in keys)
 
 
 def unheld(name: str, why: str) -> RowError:

@@ -11,12 +11,11 @@ from typing import Any, Final
 from typing_extensions import override
 
 from tunekit.data.dataset import Dataset
-from tunekit.data.encoding import RowError, plain
+from tunekit.data.encoding import RowError, json_value, plain
 from tunekit.data.formats.reading import SAMPLE, format_named
 from tunekit.data.formats.tabular import BY_KEYS
 from tunekit.data.records import Row
 from tunekit.data.sources import Entry, Source, fault
-from tunekit.data.tables import json_value
 from tunekit.errors import DataError, missing_extra
 from tunekit.problems import Problem
 

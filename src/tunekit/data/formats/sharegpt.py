@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tunekit.data.encoding import RowError
-from tunekit.data.formats.base import MEDIA_FIX, Format, Loss, bad_value, unheld, unlike
+from tunekit.data.formats.base import (
+    MEDIA_FIX,
+    Format,
+    Loss,
+    bad_value,
+    unheld,
+    unlike,
+    with_other_keys,
+)
 from tunekit.data.formats.shapes import (
     Messages,
     kind_to_write,
@@ -84,16 +92,16 @@ def read_row(row: Row) -> Row:
     rest = {k: v for k, v in row.items() if k not in (name, "system", "tools")}
     if "chosen" not in row or "rejected" not in row:
         name_calls(messages)
-        return {"messages": messages, **tools, **rest}
+        return with_other_keys({"messages": messages, **tools}, rest)
     preferred, other = (_answer(rest.pop(key), key) for key in ("chosen", "rejected"))
     name_calls(messages, preferred)
     name_calls(messages, other)
-    return {
+    made = {
         "input": {"messages": messages, **tools},
         "preferred_output": preferred,
         "non_preferred_output": other,
-        **rest,
     }
+    return with_other_keys(made, rest)
 
 
 def _with_system(system: Any, messages: Messages) -> Messages:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Final
 
-from tunekit.data.encoding import RowError
+from tunekit.data.encoding import MAX_DEPTH, RowError, depth_of, strict_json
 from tunekit.data.formats.base import Loss, bad_value, unheld
 from tunekit.data.formats.shapes import Messages
 
@@ -39,19 +39,18 @@ def json_of(text: str, path: str, fix: str) -> Any:
         RowError: It is not JSON.
     """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return strict_json(text)
     except RecursionError:
         raise bad_value(path, "is nested too deep", fix) from None
     except ValueError as error:
         raise bad_value(path, f"is not JSON: {error}", fix) from None
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
 def arguments_as_object(arguments: str) -> Any:
-    """Arguments as an object; text that is no JSON object, or repeats a key, stays text."""
+    """Arguments as an object; text that is no JSON object, or repeats a key, stays text.
+
+    So does what would make the row too deep to be read again.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -60,10 +59,15 @@ def arguments_as_object(arguments: str) -> Any:
         return made
 
     try:
-        found = json.loads(arguments, parse_constant=_no_constant, object_pairs_hook=once)
+        found = strict_json(arguments, object_pairs_hook=once)
     except (ValueError, RecursionError):
         return arguments
-    return found if isinstance(found, dict) else arguments
+    fits = isinstance(found, dict) and depth_of(found) <= MAX_DEPTH - _ROUND_ARGUMENTS
+    return found if fits else arguments
+
+
+_ROUND_ARGUMENTS: Final = 8
+"""Row, messages, message, calls, call and function stand around arguments, with two to spare."""
 
 
 def arguments_as_text(arguments: Any) -> str:
@@ -82,12 +86,12 @@ def name_calls(*lists: Messages) -> None:
         RowError: A tool message answers no call.
     """
     messages = [message for one in lists for message in one]
-    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    calls = [call for message in messages for call in _calls(message)]
     taken = {call["id"] for call in calls if isinstance(call.get("id"), str)}
     waiting: list[str] = []
     made = 0
     for number, message in enumerate(messages):
-        for call in message.get("tool_calls") or ():
+        for call in _calls(message):
             while not isinstance(call.get("id"), str):
                 made += 1
                 if f"call_{made}" not in taken:
@@ -105,6 +109,12 @@ def name_calls(*lists: Messages) -> None:
             message["tool_call_id"] = waiting[0]
         if message["tool_call_id"] in waiting:
             waiting.remove(message["tool_call_id"])
+
+
+def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """A message's calls; what is none stays in the message, where `check` sees it."""
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def answers_in_order(messages: Sequence[dict[str, Any]], paths: Sequence[str]) -> list[Loss]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tunekit.data.encoding import RowError
-from tunekit.data.formats.base import MEDIA_FIX, Format, Loss, bad_value, unlike
+from tunekit.data.formats.base import MEDIA_FIX, Format, Loss, bad_value, unlike, with_other_keys
 from tunekit.data.formats.shapes import (
     Messages,
     kind_to_write,
@@ -71,7 +71,7 @@ def read_row(row: Row) -> Row:
         raise unlike("TRL", row, _ROW_FIX)
     if "tools" not in used:
         made.update(_tools(row))
-    return {**made, **{k: v for k, v in row.items() if k not in used and k != "tools"}}
+    return with_other_keys(made, {k: v for k, v in row.items() if k not in used | {"tools"}})
 
 
 def _refuse_unpaired(row: Row) -> None:
@@ -153,6 +153,14 @@ def _preference(row: Row) -> Row:
     prompt, chosen, rejected = row.get("prompt"), row["chosen"], row["rejected"]
     if prompt is None:
         prompt, chosen, rejected = _common(chosen, rejected)
+    elif isinstance(prompt, str) and _is_whole(chosen) and _is_whole(rejected):
+        # TRL's `maybe_extract_prompt` passes over a text that stands beside whole conversations.
+        asked, chosen, rejected = _common(chosen, rejected)
+        if prompt.strip() not in [str(message.get("content")).strip() for message in asked]:
+            raise bad_value(
+                "prompt", "is not in what `chosen` and `rejected` begin with", "Remove it."
+            )
+        prompt = asked
     source = _turns(prompt, "prompt", "user")
     preferred = _turns(chosen, "chosen", "assistant")
     other = _turns(rejected, "rejected", "assistant")
@@ -165,15 +173,30 @@ def _preference(row: Row) -> Row:
     }
 
 
+def _is_whole(answer: Any) -> bool:
+    """Whether an answer is a conversation with its prompt in it."""
+    return (
+        isinstance(answer, list)
+        and bool(answer)
+        and all(isinstance(message, dict) for message in answer)
+        and answer[0].get("role") in ("system", "developer", "user")
+    )
+
+
 def _common(chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:
-    """Part an implicit prompt from two answers: what both begin with, as TRL does it."""
+    """Part an implicit prompt from two answers: what both begin with, as TRL does it.
+
+    A space before the first difference goes to the answers. Where one answer is all that the other
+    begins with, its last character or message is the answer. TRL gives an empty prompt where
+    nothing is left; that is refused here.
+    """
     for kind in (str, list):
         if isinstance(chosen, kind) and isinstance(rejected, kind):
-            end = min(len(chosen), len(rejected)) - 1
-            same = next((i for i in range(end) if chosen[i] != rejected[i]), max(end, 0))
-            if kind is str and same and chosen[same - 1] == " ":
+            end = min(len(chosen), len(rejected))
+            same = next((i for i in range(end) if chosen[i] != rejected[i]), end)
+            if same == end or (same and chosen[same - 1] == " "):
                 same -= 1
-            if same:
+            if same > 0:
                 return chosen[:same], chosen[same:], rejected[same:]
             break
     raise RowError(

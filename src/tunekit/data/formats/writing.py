@@ -116,18 +116,18 @@ def _write_rows(
     tally: _Tally,
 ) -> int:
     rows = 0
-    for line, content in dataset.entries():
+    for file, line, content in dataset.located():
         if isinstance(content, Problem):
             if not passed_over(content):
                 tally.add(content)
             continue
         try:
             made, losses = write_row(content)
-            tally.note(losses, line)
+            tally.note(losses, file, line)
             if not tally.refused:
                 sink.put(made)
         except RowError as error:
-            tally.add(fault(error, dataset.source, line))
+            tally.add(fault(error, file, line))
         rows += 1
     return rows
 
@@ -148,16 +148,16 @@ class _Tally:
         if self.counts[problem.code] <= LISTED:
             self._problems.append(problem)
 
-    def note(self, losses: list[Loss], line: int) -> None:
+    def note(self, losses: list[Loss], file: str, line: int) -> None:
         for loss in losses:
             self.add(
                 Problem(
                     code=f"lost-{loss.what}",
                     severity=Severity.WARNING if self._allow_loss else Severity.ERROR,
-                    message=loss.message,
-                    file=self._source,
+                    message=printable(loss.message),
+                    file=file,
                     line=line,
-                    path=loss.path,
+                    path=printable(loss.path),
                 )
             )
 
