@@ -277,7 +277,9 @@ def test_a_bar_is_drawn_on_a_terminal_only() -> None:
 def test_equal_rows_are_found_in_any_two_parts(world: World) -> None:
     write_rows(world.folder / "same.jsonl", [{"text": "a"}] * 6)
     done = world.call("split", "same.jsonl", "1", "2", "3", "--json")
-    assert [problem["message"].partition(" too")[0] for problem in json.loads(done.stdout)["problems"]] == [
+    assert [
+        problem["message"].partition(" too")[0] for problem in json.loads(done.stdout)["problems"]
+    ] == [
         "1 row of 'train' stands in 'validation',",
         "1 row of 'train' stands in 'test',",
         "1 row of 'validation' stands in 'test',",

@@ -633,7 +633,14 @@ def test_an_implicit_prompt_is_parted_as_trl_does_it(
 
 @pytest.mark.parametrize(
     ("chosen", "rejected"),
-    [("a", "b"), (" a ", "b a"), ("a", "ab"), ("", "a"), (" ab", " ba"), ([user("a")], [user("b")])],
+    [
+        ("a", "b"),
+        (" a ", "b a"),
+        ("a", "ab"),
+        ("", "a"),
+        (" ab", " ba"),
+        ([user("a")], [user("b")]),
+    ],
 )
 def test_answers_without_a_common_beginning_have_no_implicit_prompt(
     chosen: Any, rejected: Any
@@ -664,7 +671,11 @@ def test_a_prompt_that_the_answers_repeat_stands_once() -> None:
     ("name", "row", "key"),
     [
         ("alpaca", {"instruction": "q", "output": "a", "messages": "x"}, "messages"),
-        ("alpaca", {"instruction": "q", "chosen": "a", "rejected": "b", "messages": []}, "messages"),
+        (
+            "alpaca",
+            {"instruction": "q", "chosen": "a", "rejected": "b", "messages": []},
+            "messages",
+        ),
         (
             "sharegpt",
             {"conversations": [{"from": "human", "value": "q"}], "messages": [user("x")]},

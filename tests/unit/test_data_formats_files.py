@@ -534,7 +534,7 @@ def test_what_follows_an_array_is_no_row_by_position_either(tmp_path: Path) -> N
 def test_losses_of_joined_files_name_the_file_that_they_are_in(tmp_path: Path) -> None:
     rows = [{"text": "a"}, {"messages": [{"role": "user", "content": "q", "weight": 0}]}, {"no": 1}]
     joined = Dataset.concat(
-        *(Dataset.from_jsonl(write_lines(tmp_path / f"{n}.jsonl", row)) for n, row in enumerate(rows))
+        *(Dataset.from_jsonl(jsonl(tmp_path / f"{n}.jsonl", row)) for n, row in enumerate(rows))
     )
     with pytest.raises(DataError) as caught:
         write(joined, tmp_path / "out.jsonl", format="trl")

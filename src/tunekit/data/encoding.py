@@ -74,8 +74,7 @@ def _decode_slowly(line: bytes) -> Row:
 
 
 _ONE_OBJECT = (
-    "Write one JSON object on each line; load one big JSON array with `json.load` "
-    "and `Dataset.from_records`."
+    "Write one JSON object on each line; `tunekit check --fix` makes lines of one big JSON array."
 )
 
 
