@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import importlib
 import json
@@ -419,12 +420,14 @@ def test_a_hub_dataset_is_read_split_and_pickled(
     rows[3]["messages"][1] = {"role": "assistant", "content": None, "tool_calls": [call]}  # type: ignore[dict-item]
     # Parquet has columns: it gives every message the keys of all, filled with nulls.
     parquet = importlib.import_module("pyarrow.parquet")
-    table = importlib.import_module("pyarrow").Table.from_pylist(rows)
+    table = importlib.import_module("pyarrow").Table.from_pylist(
+        [{**row, "day": datetime.date(2026, 1, 2)} for row in rows]
+    )
     parquet.write_table(table, folder / "train.parquet")
     assert "tool_calls" in table.to_pylist()[0]["messages"][0]
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     data = Dataset.from_hub(str(folder))
-    assert list(data) == rows
+    assert list(data) == [{**row, "day": "2026-01-02"} for row in rows]
     part, rest = data.split(7, 3, seed=1)
     copy = pickle.loads(pickle.dumps(part))  # noqa: S301
     assert list(copy) == list(part)

@@ -553,7 +553,8 @@ def test_a_lost_key_without_utf8_can_still_be_printed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["trl", "sharegpt"])
 @pytest.mark.parametrize(
-    "arguments", ['{"x": 1e999}', '{"x": NaN}', '{"x": %s}' % ("[" * 250 + "]" * 250)]
+    "arguments",
+    ['{"x": 1e999}', '{"x": NaN}', *('{"x": %s}' % ("[" * n + "]" * n) for n in (195, 250))],
 )
 def test_arguments_that_a_file_could_not_hold_as_json_stay_text(
     tmp_path: Path, name: str, arguments: str
@@ -563,3 +564,11 @@ def test_arguments_that_a_file_could_not_hold_as_json_stay_text(
     row = {"messages": [{"role": "user", "content": "q"}, said]}
     write(Dataset.from_records([row]), tmp_path / "a.jsonl", format=name)
     assert list(read(tmp_path / "a.jsonl", format=name)) == [row]
+
+
+def test_rows_go_to_a_parquet_file_in_groups(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    data = Dataset.from_records([{"text": str(n)} for n in range(5000)])
+    write(data, tmp_path / "a.parquet", format="parquet")
+    assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 2

@@ -241,3 +241,17 @@ def test_mapped_and_filtered_rows_are_split_by_what_they_became() -> None:
 def test_a_long_name_before_a_mistake_is_refused_at_once() -> None:
     with pytest.raises(DataError, match="names no place"):
         KeyPath("conversation_of_the_user_" * 100 + "[")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes", "shares"),
+    [
+        ([3, 4], [2, 5], [[1, 2], [1, 3]]),
+        ([7, 3], [1, 9], [[1, 6], [0, 3]]),
+        ([5, 5, 3], [1, 12], [[0, 5], [1, 4], [0, 3]]),
+    ],
+)
+def test_shares_are_rounded_the_shorter_way(
+    rows: list[int], sizes: list[int], shares: list[list[int]]
+) -> None:
+    assert share_out(rows, sizes) == shares

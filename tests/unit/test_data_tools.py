@@ -272,3 +272,22 @@ def test_any_schema_and_arguments_end_in_problems(parameters: Any, arguments: An
         "bad-tool-schema",
         "tool-arguments-do-not-fit",
     }
+
+
+def test_a_schema_that_is_its_own_reference_ends_in_a_problem() -> None:
+    schema = {"$ref": "#"}
+    row = {
+        "messages": [
+            {"role": "user", "content": "Weather?"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                ],
+            },
+        ],
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}],
+    }
+    codes = [problem.code for problem in check_row(row, DataKind.CHAT)]
+    assert codes == ["tool-arguments-do-not-fit"]

@@ -22,6 +22,9 @@ import msgspec
 MAX_REFERENCES: Final = 1_000
 """Local references that the validation of one call may follow."""
 
+MAX_DEPTH: Final = 50
+"""How many references are followed within each other."""
+
 LISTED: Final = 5
 """How many faults of one call's arguments are said."""
 
@@ -66,7 +69,7 @@ class Schema:
 
         if self._validator is None or (self._plain is not None and self._plain.fit(arguments)):
             return
-        _references.followed = 0
+        _references.followed = _references.depth = 0
         try:
             for error in islice(self._validator.iter_errors(arguments), LISTED):
                 yield error.json_path, f"{error.message:.200}"
@@ -142,9 +145,13 @@ _PYTHON: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 class _References(threading.local):
-    """How many references this thread's validation has followed; a validator cannot carry it."""
+    """How many references this thread's validation has followed, and how many of them it is within.
+
+    A validator cannot carry it.
+    """
 
     followed = 0
+    depth = 0
 
 
 _references: Final = _References()
@@ -182,9 +189,14 @@ def _bounded(base: Any) -> Any:
     def counted(follow: Any) -> Any:
         def keyword(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
             _references.followed += 1
-            if _references.followed > MAX_REFERENCES:
-                raise RecursionError
-            yield from follow(validator, value, instance, schema) or ()
+            _references.depth += 1
+            try:
+                # Deep recursion would end in a panic of the resolver, which nothing can catch.
+                if _references.followed > MAX_REFERENCES or _references.depth > MAX_DEPTH:
+                    raise RecursionError
+                yield from follow(validator, value, instance, schema) or ()
+            finally:
+                _references.depth -= 1
 
         return keyword
 
