@@ -171,5 +171,21 @@ def test_options_of_data_files_are_not_dropped_silently_for_a_request(
     assert world.call(*words).exit_code == Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--validation", "data.jsonl"),
+        ("--train", "data.jsonl"),
+        ("--suffix", "x"),
+        ("--epochs", "\u00b2"),
+        ("--epochs", "many"),
+    ],
+)
+def test_options_that_data_files_have_no_use_for_are_refused(
+    world: World, words: tuple[str, str]
+) -> None:
+    assert world.call("check", "data.jsonl", *words).exit_code == Exit.USAGE
+
+
 def test_more_than_three_files_are_refused(world: World) -> None:
     assert world.call("check", *["data.jsonl"] * 4).exit_code == Exit.USAGE

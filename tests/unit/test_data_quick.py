@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -11,17 +12,22 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from tunekit.data import DataKind, Dataset, parse_record
-from tunekit.data.checks import CheckOptions, stretches
+from tunekit.data.checks import CheckOptions, examine, scan, stretches
 from tunekit.data.checks.findings import IN_MEMORY, LISTED, Findings
 from tunekit.data.checks.quick import IS_CLEAN, text_of
 from tunekit.data.checks.rows import check_content, check_row, maybe_content
+from tunekit.data.checks.scan import Scanner
+from tunekit.data.checks.stretches import scan_span
 from tunekit.data.encoding import decode
 from tunekit.data.likeness.keys import row_keys
 from tunekit.data.likeness.keys import text_of as text_of_any
+from tunekit.data.limits import DataLimits
 from tunekit.data.plain import NO_PROMPT, SHAPES, as_plain, decode_lines, digests_of
 from tunekit.data.records import kind_of
+from tunekit.errors import DataError
 from tunekit.problems import Problem, Severity
 
 texts = st.sampled_from(
@@ -212,6 +218,157 @@ def test_where_a_file_is_cut_into_pieces_changes_nothing(
     monkeypatch.setattr(stretches, "BLOCK", block)
     monkeypatch.setattr(stretches, "STRETCH", stretch)
     assert told(data.check()) == expected
+
+
+def same_as_row_by_row(path: Path, options: CheckOptions | None = None) -> list[str]:
+    """The codes that a file's check gives, which are those of its rows one by one."""
+    data = Dataset.from_jsonl(path)
+    found = data.check(options)
+    assert told(found) == told(data.filter(lambda _: True).check(options))
+    return [problem.code for problem in found]
+
+
+GOOD = '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ho"}]}'
+
+
+@pytest.mark.parametrize("role", ['"role":"user",', '"role":"assistant",'])
+def test_a_message_without_a_role_is_seen_among_rows_of_one_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 1)  # from the second block on, a form is expected
+    path = write(tmp_path / "rows.jsonl", [GOOD, GOOD, GOOD.replace(role, ""), GOOD])
+    assert "missing-role" in same_as_row_by_row(path)
+
+
+def test_rows_of_one_form_are_compared_by_the_same_keys_as_any_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "BLOCK", 1)
+    row = GOOD.replace("[", '[{"role":"system","content":"Be brief."},')
+    odd = [row.replace("Hi", "a\\u0000b"), row.replace("Hi", "a").replace("Ho", "b\\u0000")]
+    path = write(tmp_path / "rows.jsonl", [row, row.replace("Hi", "Salt?"), *odd, row])
+    (quick,) = stretches.scan_file(path, DataKind.CHAT, CheckOptions())
+    scanner = Scanner(DataKind.CHAT, CheckOptions())
+    scanner.located(Dataset.from_jsonl(path).located())
+    slow = scanner.take()
+    assert quick.positions == slow.positions
+    assert quick.digests == slow.digests
+    assert quick.prompts == slow.prompts
+    assert quick.sketches == slow.sketches
+
+
+def test_an_answer_of_a_pair_without_a_role_is_seen(tmp_path: Path) -> None:
+    row = (
+        '{"input":{"messages":[{"role":"user","content":"q"}]},'
+        '"preferred_output":[{"content":"a"}],'
+        '"non_preferred_output":[{"role":"assistant","content":"b"}]}'
+    )
+    assert "missing-role" in same_as_row_by_row(write(tmp_path / "rows.jsonl", [row]))
+
+
+def test_plain_rows_are_held_against_a_service_that_accepts_no_system_message(
+    tmp_path: Path,
+) -> None:
+    row = GOOD.replace("[", '[{"role":"system","content":"Be brief."},')
+    options = CheckOptions(limits=DataLimits(system_messages=False))
+    path = write(tmp_path / "rows.jsonl", [row, GOOD])
+    assert "system-message-not-accepted" in same_as_row_by_row(path, options)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"\r\n\0",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\n",
+        b'\xef\xbb\xbf\xef\xbb\xbf{"text":"a"}',
+        b'{"text":"a"}\r\n{"text":"b"}\r\n',
+        b'{"text":"a","\\ud83d":1}\n',
+        b'{"te\\ud83dxt":"a"}',
+    ],
+)
+def test_odd_bytes_are_told_the_same_as_row_by_row(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_bytes(content)
+    same_as_row_by_row(path)
+
+
+def test_a_line_over_many_stretches_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stretches, "STRETCH", 64)
+    path = write(tmp_path / "long.jsonl", [GOOD.replace("Hi", "Hi" * 20_000), GOOD])
+    read = 0
+
+    class Counting(io.BytesIO):
+        @override
+        def readline(self, size: int | None = -1) -> bytes:
+            nonlocal read
+            line = super().readline(size)
+            read += len(line)
+            return line
+
+    content = path.read_bytes()
+    scanner = Scanner(DataKind.CHAT, CheckOptions())
+    spans = [(start, min(start + 64, len(content))) for start in range(0, len(content), 64)]
+    seen = [one for span in spans for one in scan_span(Counting(content), scanner, span)]
+    assert sum(one.rows for one in seen) == 2
+    assert read < 3 * len(content)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_stretch_with_much_to_report_comes_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    monkeypatch.setattr(scan, "MANY_PROBLEMS", 10)
+    monkeypatch.setattr(stretches, "BLOCK", 16)
+    path = write(tmp_path / "rows.jsonl", [GOOD, *["{"] * 300, GOOD])
+    seen = list(stretches.scan_file(path, DataKind.CHAT, CheckOptions(processes=processes)))
+    assert max(len(one.problems) for one in seen) < 30
+    assert sum(len(one.problems) for one in seen) == 300
+    assert "invalid-json" in same_as_row_by_row(path, CheckOptions(processes=processes))
+
+
+@pytest.mark.parametrize("change", ["shrunk", "grown", "gone"])
+def test_a_file_that_changes_while_it_is_checked_is_refused(tmp_path: Path, change: str) -> None:
+    path = write(tmp_path / "rows.jsonl", [GOOD] * 50)
+
+    def meddle(done: int, total: int | None) -> None:
+        if change == "gone":
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(GOOD if change == "shrunk" else GOOD * 100)
+
+    with pytest.raises(DataError, match=r"changed while|cannot be opened"):
+        Dataset.from_jsonl(path).check(on_progress=meddle)
+
+
+def test_a_file_that_changes_while_another_is_checked_is_refused(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.jsonl", [GOOD] * 5)
+    other = write(tmp_path / "other.jsonl", [GOOD] * 9)
+
+    def meddle(done: int, total: int | None) -> None:
+        if total == other.stat().st_size:
+            train.write_text(GOOD * 3)
+
+    parts = {"train": Dataset.from_jsonl(train), "validation": Dataset.from_jsonl(other)}
+    with pytest.raises(DataError, match="has changed|changed while"):
+        examine(parts, CheckOptions(duplicates=False), on_progress=meddle)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux")
+def test_a_file_that_cannot_be_read_to_its_end_is_a_typed_error() -> None:
+    with pytest.raises(DataError, match="cannot be read"):
+        Dataset.from_jsonl("/proc/self/mem").check()
+
+
+def test_halves_of_surrogate_pairs_in_problems_can_be_kept_and_written() -> None:
+    with Findings() as findings:
+        for _ in range(IN_MEMORY + 5):
+            findings.add(Problem(code="a", message="m", file="f", path="x.\ud83d"))
+        assert {problem.path for problem in findings.every()} == {"x.\\ud83d"}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tunekit.client import Client, connect
 from tunekit.config import Config
 from tunekit.data import Dataset, DataSummary
 from tunekit.engine.preflight import check_capabilities, preflight
-from tunekit.errors import BudgetExceededError, PreflightError
+from tunekit.errors import BudgetExceededError, DataError, PreflightError
 from tunekit.problems import Problem, Report, Severity
 from tunekit.providers.base import Estimate, ProviderOptions, SupportsDataCheck
 from tunekit.spec import DPO, RFT, SFT, FineTuneSpec, LoRA, Quantization
@@ -194,6 +194,20 @@ def test_data_that_cannot_be_told_apart_is_a_problem_and_not_an_exception(
     for rows in ([], [{"question": "a"}]):
         report = preflight(answering(), spec, Dataset.from_records(rows))
         assert not report.ok
+
+
+def test_data_that_is_gone_after_a_check_with_warnings_is_refused(
+    answering: Answers, spec: FineTuneSpec, train: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = Dataset.from_records([*train, *train])  # equal rows are a warning
+
+    def gone(self: Dataset) -> None:
+        raise DataError("There is nothing left.")
+
+    monkeypatch.setattr(Dataset, "summary", gone)
+    report = preflight(answering(), spec, twice)
+    assert report.warnings
+    assert [problem.code for problem in report.errors] == ["unreadable-data"]
 
 
 def test_rows_that_stand_in_both_files_are_found(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
@@ -195,16 +196,24 @@ def _options(
         if value is not None and value not in allowed:
             message = f"{value!r} is none of {', '.join(allowed)}."
             raise typer.BadParameter(message, param_hint=option)
+    if replace(request, model=None, method=None, epochs=None).given:
+        raise typer.BadParameter(
+            "Beside data files only `--model`, `--method` and `--epochs` say how they will be "
+            "used. A whole request has a provider and a model.",
+            param_hint="FILE",
+        )
+    epochs = request.epochs
+    if epochs not in (None, "auto") and not re.fullmatch("[1-9][0-9]{0,8}", epochs):
+        raise typer.BadParameter(f"{epochs!r} is no number and not `auto`.", param_hint="--epochs")
     service, model = shell.shared.provider, request.model
     limits = published_limits(service, model=model, method=request.method) if service else None
     counter, problems = _counter(model, request.method) if model else (None, [])
     options: dict[str, Any] = {"method": request.method, "over_length": data.over_length}
-    epochs = request.epochs
     return CheckOptions(
         **options,
         limits=limits or DataLimits(),
         counter=counter,
-        n_epochs=int(epochs) if epochs and epochs.isdigit() else None,
+        n_epochs=None if epochs in (None, "auto") else int(epochs),
         near_duplicates=data.near,
         personal_data=data.personal,
         processes=data.processes,
@@ -346,7 +355,7 @@ def _show_problems(shell: Shell, outcome: _Outcome, *, every: bool) -> None:
     by_rule: dict[tuple[str, str], list[Problem]] = {}
     for problem in outcome.listed:
         by_rule.setdefault((problem.severity.value, problem.code), []).append(problem)
-    shown = SHOWN
+    shown, hidden = SHOWN, False
     for rule in sorted(by_rule, key=lambda rule: rule[0] != "error"):
         problems, count = by_rule[rule], outcome.counts[rule]
         first = problems[: max(1, min(SHOWN_OF_A_RULE, shown))]
@@ -354,13 +363,11 @@ def _show_problems(shell: Shell, outcome: _Outcome, *, every: bool) -> None:
             show_problem(shell.tell, problem)
         shown -= len(first)
         if more := count - len(first):
+            hidden = True
             lines = [str(one.line) for one in problems[len(first) :] if one.line is not None]
             where = f", on lines {', '.join(lines[:SHOWN_LINES])}" if lines else ""
             where += " …" if len(lines) > SHOWN_LINES else ""
             shell.say(f"    … and {more:,} more of this kind{where}")
-    hidden = sum(outcome.counts.values()) > sum(
-        min(n, SHOWN_OF_A_RULE) for n in outcome.counts.values()
-    )
     if hidden:
         shell.say("    `--all` shows every one, `--json` and `--sarif` are for programs.")
 

@@ -38,8 +38,8 @@ def preflight(
     try:
         summary = summarize(train, validation)
     except DataError as error:
-        # Data that cannot even be told apart has said so above.
-        if not found:
+        # Data that cannot even be told apart has said so above, unless it changed since.
+        if Report.of(found).ok:
             found.append(Problem(code="unreadable-data", message=error.message))
         return Report.of(found, check_options(provider, spec))
     found += check_capabilities(provider, spec, summary)

@@ -45,4 +45,4 @@ def _uri(file: str) -> str:
 def lines(problems: Iterable[Problem]) -> Iterator[str]:
     """Write each problem as one line of JSON, without the line end."""
     for problem in problems:
-        yield json.dumps(result(problem), ensure_ascii=False)
+        yield json.dumps(result(problem))

@@ -44,7 +44,7 @@ Span = tuple[int, int]
 
 
 def scan_span(file: IO[bytes], scanner: Scanner, span: Span) -> Iterator[Seen]:
-    """Scan the lines that begin within a stretch; in several pieces where there is much to report."""
+    """Scan the lines that begin within a stretch; in pieces where there is much to report."""
     position, end = span
     if position:
         file.seek(position - 1)
