@@ -189,3 +189,14 @@ def test_options_that_data_files_have_no_use_for_are_refused(
 
 def test_more_than_three_files_are_refused(world: World) -> None:
     assert world.call("check", *["data.jsonl"] * 4).exit_code == Exit.USAGE
+
+
+def test_a_provider_that_must_be_asked_needs_a_model(world: World) -> None:
+    assert world.call("check", "data.jsonl", "--provider", "trl").exit_code == Exit.USAGE
+    assert world.call("check", "data.jsonl", "--profile", "nowhere").exit_code == Exit.USAGE
+
+
+def test_two_files_are_not_fixed_into_one(world: World) -> None:
+    write_rows(world.folder / "data.json")
+    assert world.call("check", "data.jsonl", "data.json", "--fix").exit_code == Exit.USAGE
+    assert not (world.folder / "data.fixed.jsonl").exists()

@@ -154,3 +154,14 @@ def test_blanks_and_codes_are_made_visible() -> None:
     assert visible(" a  b ") == "·a··b·"
     assert visible("a\u00a0b\u200bc\r") == "a⍽b⟨200b⟩c␍"
     assert visible("a\n b") == "a↵\n·b"
+
+
+def test_a_row_that_cannot_be_read_is_named_and_the_others_are_shown(
+    world: World, vocabularies: Path
+) -> None:
+    lines = world.data.read_text(encoding="utf-8").splitlines()
+    (world.folder / "odd.jsonl").write_text("\n".join([lines[0], "{", lines[1]]) + "\n")
+    done = world.call("preview", "odd.jsonl", "--model", "gpt-4.1-mini", "--rows", "1-3")
+    assert "invalid-json" in done.stderr
+    assert "Row 1" in done.stdout
+    assert "Row 3" in done.stdout

@@ -161,6 +161,11 @@ def _asks_provider(shell: Shell, request: RequestFlags) -> bool:
         if published_limits(name) is not None:
             return False
         _ = shell.client  # refuses a name that nobody knows
+    named = shell.shared.profile or (None if published_limits(name or "") else name)
+    if named is not None and request.model is None:
+        raise typer.BadParameter(
+            f"What {named!r} has to say of the data depends on the model.", param_hint="--model"
+        )
     return request.model is not None
 
 
@@ -265,7 +270,12 @@ def _fix(shell: Shell, files: list[Path], options: CheckOptions) -> list[FixRepo
     """Write a mended copy of each file."""
     from tunekit.data.fixing import fix_file
 
-    reports = [fix_file(file, file.with_suffix(".fixed.jsonl"), options=options) for file in files]
+    copies = {file.with_suffix(".fixed.jsonl"): file for file in files}
+    if len(copies) < len(files):
+        raise typer.BadParameter(
+            "Two of the files would be written to the same copy.", param_hint="--fix"
+        )
+    reports = [fix_file(file, copy, options=options) for copy, file in copies.items()]
     for report in reports if not shell.as_json else []:
         shell.say(f"{report.source}: mended copy")
         shell.say(*(f"  {line}" for line in str(report).splitlines()))

@@ -58,15 +58,21 @@ def preview(
     and the picture follows the provider's published counting rule.
     """
     from tunekit.cli.datafiles import open_file
+    from tunekit.cli.failures import show_problem
+    from tunekit.data.sources import passed_over
 
     first, last = _range(rows)
     data = open_file(file)
     view = _view(shell, model, limit)
     shown = []
-    for line, row in islice(data.numbered(), first - 1, last):
+    there = ((line, row) for line, row in data.entries() if not passed_over(row))
+    for number, (line, row) in enumerate(islice(there, first - 1, last), first):
+        if not isinstance(row, dict):
+            show_problem(shell.err, row)
+            continue
         shown.append(view.preview(row, line, tokens))
         if not shell.as_json:
-            _show(shell, shown[-1], number=first + len(shown) - 1)
+            _show(shell, shown[-1], number=number)
     if not shell.as_json:
         _legend(shell) if shown else shell.say(f"{data.source} has no row {rows}.")
     document: dict[str, Any] = {

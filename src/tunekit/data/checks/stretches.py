@@ -142,14 +142,15 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         # The same modules as here, wherever this process has them from.
         paths = os.pathsep.join(path for path in sys.path if path)
-        with suppress(OSError, TypeError):  # a program that embeds Python may know no executable
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tunekit.data.checks.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # what ends a worker is seen here again, or never mind
-                env={**os.environ, "PYTHONPATH": paths},
-            )
+        if _is_python(sys.executable):
+            with suppress(OSError):
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "tunekit.data.checks.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # what ends a worker is seen here again
+                    env={**os.environ, "PYTHONPATH": paths},
+                )
         self._ready = self._thread.submit(self._begin)
 
     def __enter__(self) -> Self:
@@ -192,6 +193,12 @@ class _Worker:
         except Exception:  # a reply that is none can make pickle raise anything
             process.kill()
             return None
+
+
+def _is_python(executable: str | None) -> bool:
+    """Whether it can be started as an interpreter: a program that embeds Python may name itself."""
+    frozen = getattr(sys, "frozen", False)
+    return not frozen and Path(executable or "").stem.lower().startswith(("python", "pypy"))
 
 
 def send(stream: IO[bytes] | None, value: Any) -> None:

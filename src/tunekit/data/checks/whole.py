@@ -36,8 +36,8 @@ KEY_SETS: Final = 100
 
 OTHER_KEYS: Final = "(others)"
 
-BATCH: Final = 4_096
-"""Rows that are scanned, or counted, together where they do not come straight from a file."""
+BATCH: Final = 512
+"""Rows that are held at once where they do not come straight from a file, or are counted."""
 
 NEEDED: Final[Mapping[MethodName, tuple[DataKind, ...]]] = {
     "supervised": (DataKind.CHAT, DataKind.PROMPT_COMPLETION, DataKind.TEXT),

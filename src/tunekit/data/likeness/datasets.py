@@ -109,8 +109,15 @@ class RowReader:
         self._source = dataset._source
 
     def at(self, position: int) -> Located:
-        """Give the file's name, the line, and what stands there."""
-        return next(self._source.located([position]))
+        """Give the file's name, the line, and what stands there.
+
+        Raises:
+            DataError: There is no such row any more: the file has changed.
+        """
+        try:
+            return next(self._source.located([position]))
+        except (IndexError, StopIteration):
+            raise self._changed() from None
 
     def __call__(self, position: int) -> Row:
         """Give the row at a position that was read before.
@@ -120,8 +127,11 @@ class RowReader:
         """
         _, _, content = self.at(position)
         if isinstance(content, Problem):
-            raise DataError(
-                f"The data {self._name!r} has changed since it was first read.",
-                next_step="Load it again, so that every part comes from the same file.",
-            )
+            raise self._changed()
         return content
+
+    def _changed(self) -> DataError:
+        return DataError(
+            f"The data {self._name!r} has changed since it was first read.",
+            next_step="Load it again, so that every part comes from the same file.",
+        )
