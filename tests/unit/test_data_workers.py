@@ -61,7 +61,7 @@ def test_a_worker_that_is_killed_half_way_loses_no_line_and_tells_none_twice(
 ) -> None:
     data = Dataset.from_jsonl(rows_file)
     expected = found(data.check(CheckOptions(processes=1)))
-    killed = []
+    killed: list[int] = []
 
     def kill_all(done: int, total: int | None) -> None:
         if total is not None and done > total // 3 and not killed:
