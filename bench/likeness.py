@@ -212,7 +212,7 @@ def alternatives() -> None:
         "numpy, 128 permutations": permutations,
     }
     try:
-        import rensa  # type: ignore[import-untyped]
+        import rensa
     except ImportError:
         print("rensa is not installed and left out")
     else:
@@ -230,7 +230,7 @@ def alternatives() -> None:
         ways["rensa over our shingles, 128 permutations"] = over_our_shingles
         ways["rensa over strings, 128 permutations"] = over_strings
     try:
-        from datasketch import MinHash  # type: ignore[import-not-found]
+        from datasketch import MinHash
     except ImportError:
         print("datasketch is not installed and left out")
     else:
