@@ -40,6 +40,7 @@ BARE = "bare orjson.loads loop"
 STRUCTURE = "structure and semantics"
 COMPARED = "  + equal rows, conflicts"
 PRIVATE = "  + secrets, personal data"
+BOTH = "structure, two processes"
 TWO = "  all that, two processes"
 NEAR = "  + near duplicates"
 GUIDE = "the guide's script"
@@ -190,6 +191,7 @@ def measure(path: Path, rows: int, rounds: int) -> None:
             STRUCTURE: lambda: check(path, duplicates=False, personal_data=False),
             COMPARED: lambda: check(path, personal_data=False),
             PRIVATE: lambda: check(path),
+            BOTH: lambda: check(path, duplicates=False, personal_data=False, processes=2),
             TWO: lambda: check(path, processes=2),
         },
         rounds,
@@ -204,7 +206,10 @@ def measure(path: Path, rows: int, rounds: int) -> None:
         )
     for name in (STRUCTURE, PRIVATE):
         print(f"  the guide's time / {name.strip(' +')}: {times[GUIDE] / times[name]:.1f}")
-    print(f"  one process' time / two processes': {times[PRIVATE] / times[TWO]:.2f}")
+    for one, two in ((STRUCTURE, BOTH), (PRIVATE, TWO)):
+        print(
+            f"  one process' time / two processes', {one.strip(' +')}: {times[one] / times[two]:.2f}"
+        )
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -27,8 +28,11 @@ from tunekit.data import (
     TextRecord,
     Tool,
     ToolCall,
+    files,
     summarize,
 )
+from tunekit.data.files import JsonlSource
+from tunekit.data.sources import passed_over
 from tunekit.errors import DataError, MissingExtraError
 
 CHAT = {"messages": [{"role": "user", "content": "æ?"}, {"role": "assistant", "content": "ø 🦊"}]}
@@ -462,3 +466,34 @@ def test_a_slice_may_end_anywhere(number: int) -> None:
     assert list(data[:number]) == list(data.take(number)) == list(data)
     assert list(data[::number]) == list(data[:1])
     assert len(data[:number]) == 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                b'{"text":"a"}',
+                b"\n",
+                b"\n\n",
+                b"\r\n",
+                b" ",
+                b"\t\n",
+                b"\x0b",
+                b"\xef\xbb\xbf",
+                b"\xff",
+            ]
+        ),
+        max_size=14,
+    ),
+    block=st.integers(1, 9),
+)
+def test_rows_found_by_position_are_those_found_in_order(pieces: list[bytes], block: int) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "rows.jsonl"
+        path.write_bytes(b"".join(pieces))
+        patch.setattr(files, "_BLOCK", block)
+        source = JsonlSource(path)
+        in_order = [one for one in source.entries() if not passed_over(one[1])]
+        assert source.count() == len(in_order)
+        assert list(source.pick(range(len(in_order)))) == in_order

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from typing_extensions import override
 
@@ -22,8 +22,15 @@ from tunekit.data.sources import Entry, Source, parse_line, passed_over
 from tunekit.errors import DataError
 from tunekit.problems import Problem
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Span = tuple[int, int, Row | Problem | bytes]
 """Byte offset, 1-based line number, and what stands there; bytes are parsed when needed."""
+
+_BLOCK: Final = 1 << 18
+"""Bytes in which line ends are looked for at once."""
 
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -108,14 +115,12 @@ class FileSource(Source):
         if self._indexed is None:
             offsets, lines = array("Q"), array("Q")
             due = status.st_size if on_progress is None else BYTES_A_CALL
-            for offset, line, content in self._spans(file):
-                if offset > due and on_progress is not None:
-                    on_progress(offset, status.st_size)
-                    due = offset + BYTES_A_CALL
-                if not content.strip() if isinstance(content, bytes) else passed_over(content):
-                    continue
-                offsets.append(offset)
-                lines.append(line)
+            for found, at, done in self._places(file):
+                offsets.extend(found)
+                lines.extend(at)
+                if done > due and on_progress is not None:
+                    on_progress(done, status.st_size)
+                    due = done + BYTES_A_CALL
             self._indexed = _Index(offsets, lines, stamp)
             if on_progress is not None:
                 on_progress(status.st_size, status.st_size)
@@ -125,6 +130,12 @@ class FileSource(Source):
                 next_step="Load it again, so that every part comes from the same file.",
             )
         return self._indexed
+
+    def _places(self, file: BinaryIO) -> Iterator[tuple[array[int], array[int], int]]:
+        """Find the rows from the beginning: where they begin, their lines, and the bytes done."""
+        for offset, line, content in self._spans(file):
+            if content.strip() if isinstance(content, bytes) else not passed_over(content):
+                yield array("Q", [offset]), array("Q", [line]), offset
 
     def _not_utf8(self, line: int, message: str) -> Problem:
         return Problem(
@@ -140,6 +151,12 @@ class FileSource(Source):
         start = file.read(2)
         file.seek(0)
         return self._not_utf8(1, "The file is UTF-16, not UTF-8.") if start in _UTF16 else None
+
+
+def _array(numbers: NDArray[np.intp]) -> array[int]:
+    found = array("Q")
+    found.frombytes(numbers.astype("u8").tobytes())
+    return found
 
 
 class JsonlSource(FileSource):
@@ -161,6 +178,36 @@ class JsonlSource(FileSource):
             yield offset, line, content.removeprefix(BOM) if line == 1 else content
             offset += len(content)
             line += 1
+
+    @override
+    def _places(self, file: BinaryIO) -> Iterator[tuple[array[int], array[int], int]]:
+        if self._utf16(file):
+            yield from super()._places(file)
+            return
+        import numpy as np
+
+        blank = np.zeros(256, np.bool_)
+        blank[list(b" \t\n\r\x0b\x0c")] = True  # what `bytes.strip` takes away
+        done, line, begins = 0, 1, True
+        while block := file.read(_BLOCK):
+            letters = np.frombuffer(block, np.uint8)
+            starts = np.flatnonzero(letters == ord("\n")) + 1
+            starts = np.concatenate([np.arange(int(begins)), starts[starts < len(block)]])
+            begins = block.endswith(b"\n")
+            numbers = np.arange(line, line + len(starts))
+            line += len(starts)
+            doubtful = blank[letters[starts]]
+            doubtful |= numbers == 1  # a byte-order mark may be all that the first line holds
+            for place in np.flatnonzero(doubtful).tolist():
+                file.seek(done + int(starts[place]))
+                content = file.readline()
+                doubtful[place] = not content.removeprefix(
+                    BOM if numbers[place] == 1 else b""
+                ).strip()
+            rows = ~doubtful
+            file.seek(done + len(block))
+            yield _array(done + starts[rows]), _array(numbers[rows]), done + len(block)
+            done += len(block)
 
     @override
     def _span_at(self, file: BinaryIO, line: int) -> Row | Problem | bytes:
