@@ -207,9 +207,8 @@ def measure(path: Path, rows: int, rounds: int) -> None:
     for name in (STRUCTURE, PRIVATE):
         print(f"  the guide's time / {name.strip(' +')}: {times[GUIDE] / times[name]:.1f}")
     for one, two in ((STRUCTURE, BOTH), (PRIVATE, TWO)):
-        print(
-            f"  one process' time / two processes', {one.strip(' +')}: {times[one] / times[two]:.2f}"
-        )
+        gain = times[one] / times[two]
+        print(f"  one process' time / two processes', {one.strip(' +')}: {gain:.2f}")
 
 
 def main() -> None:
