@@ -5,7 +5,7 @@ As in `conversation`, problems know their path within the row; the caller adds f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -101,20 +101,7 @@ def text_is_unicode(row: Row) -> Faults:
 @rule("structure", errors=("missing-messages",))
 def chat(row: Row) -> Faults:
     """A row for supervised training has `messages`, a conversation that ends with an answer."""
-    tools, problems = read_tools(row)
-    yield from problems
-    if row.get("messages") is None:
-        fix = "Add a list of messages."
-        yield error("missing-messages", "messages", "The row has no messages.", fix)
-        return
-    turns, problems = read_turns(row["messages"], "messages")
-    yield from problems
-    talk = Conversation("messages", turns, tools, _parallel(row))
-    yield from _talk(talk)
-    # A broken message may well be the answer that seems to be missing.
-    if turns and not problems:
-        for answer_rule in ANSWER_RULES:
-            yield from answer_rule(talk)
+    yield from _conversation(row, ANSWER_RULES)
 
 
 @rule(
@@ -218,20 +205,7 @@ def prompt_completion(row: Row) -> Faults:
 @rule("structure", errors=("missing-messages",), warnings=("no-reference-field",))
 def reinforcement(row: Row) -> Faults:
     """A reinforcement prompt has `messages`, and further keys that its grader reads."""
-    tools, problems = read_tools(row)
-    yield from problems
-    if row.get("messages") is None:
-        fix = "Add a list of messages."
-        yield error("missing-messages", "messages", "The row has no messages.", fix)
-        return
-    turns, problems = read_turns(row["messages"], "messages")
-    yield from problems
-    talk = Conversation("messages", turns, tools, _parallel(row))
-    yield from _talk(talk)
-    # A broken message may well be the question that seems to be missing.
-    if turns and not problems:
-        for prompt_rule in PROMPT_RULES:
-            yield from prompt_rule(talk)
+    yield from _conversation(row, PROMPT_RULES)
     if all(key in ROW_KEYS[DataKind.REINFORCEMENT] for key in row):
         message = "The row has no key beside its messages for a grader to compare answers with."
         fix = "Add one, such as `reference_answer`, unless the grader needs none."
@@ -254,6 +228,24 @@ def _parallel(row: Mapping[str, Any]) -> bool:
 
 _MESSAGE_RULES: Final = (*conversation.MESSAGE_RULES, *tool_rules.MESSAGE_RULES)
 _CONVERSATION_RULES: Final = (*conversation.CONVERSATION_RULES, *tool_rules.CONVERSATION_RULES)
+
+
+def _conversation(row: Row, last: Sequence[Callable[[Conversation], Faults]]) -> Faults:
+    """A row of messages, and what must hold for the last of them."""
+    tools, problems = read_tools(row)
+    yield from problems
+    if row.get("messages") is None:
+        fix = "Add a list of messages."
+        yield error("missing-messages", "messages", "The row has no messages.", fix)
+        return
+    turns, problems = read_turns(row["messages"], "messages")
+    yield from problems
+    talk = Conversation("messages", turns, tools, _parallel(row))
+    yield from _talk(talk)
+    # A broken message may well be the one that seems to be missing.
+    if turns and not problems:
+        for last_rule in last:
+            yield from last_rule(talk)
 
 
 def _talk(talk: Conversation) -> Faults:
