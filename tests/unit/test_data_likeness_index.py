@@ -1,6 +1,7 @@
 import random
 import resource
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -333,22 +334,28 @@ def test_nothing_is_left_in_the_folder_after_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond a few bytes: writing fails as on a full disk."""
+    """No file may grow beyond a few bytes: writing fails as on a full disk.
+
+    That holds for the file that the tests' own output may go to, so not a moment longer than needed.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_named_with_the_next_step(tmp_path: Path) -> None:
+    rows = unrelated(2000, seed=17)
     with (
         pytest.raises(DataError, match="cannot keep its notes") as caught,
         LikenessIndex(folder=tmp_path, in_memory=1) as index,
+        full_disk(),
     ):
-        fill(index, unrelated(2000, seed=17))
+        fill(index, rows)
     assert str(tmp_path) in str(caught.value)
     assert "TMPDIR" in caught.value.next_step
 
