@@ -338,7 +338,7 @@ def test_nothing_is_left_in_the_folder_after_an_error(tmp_path: Path) -> None:
 def full_disk() -> Iterator[None]:
     """No file may grow beyond a few bytes: writing fails as on a full disk.
 
-    That holds for the file that the tests' own output may go to, so not a moment longer than needed.
+    That holds for the file that the tests' output may go to, so not a moment longer than needed.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
