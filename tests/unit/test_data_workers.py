@@ -44,8 +44,9 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[_Worker]:
 
     def noted(self: _Worker) -> _Worker:
         made.append(self)
-        assert self._ready.result(LIMIT_SECONDS)
-        return begun(self)
+        entered = begun(self)
+        assert self._ready.result(LIMIT_SECONDS) is True
+        return entered
 
     monkeypatch.setattr(_Worker, "__enter__", noted)
     monkeypatch.setattr(stretches, "STRETCH", 2048)
@@ -110,12 +111,12 @@ def test_a_check_may_run_in_any_thread(rows_file: Path) -> None:
 
 SCRIPT = """
 import sys
-print("started")
+print("started", flush=True)
 from tunekit.data import Dataset
 from tunekit.data.checks import CheckOptions, stretches
 stretches.STRETCH = 2048
 data = Dataset.from_jsonl(sys.argv[1])
-print(len(data.check(CheckOptions(processes=2))))
+print(len(data.check(CheckOptions(processes=2))), flush=True)
 while len(sys.argv) > 2:
     data.check(CheckOptions(processes=2))
 """
@@ -151,7 +152,10 @@ def test_an_interrupt_leaves_no_process_behind(rows_file: Path, tmp_path: Path) 
     process.stdout.readline()  # the first check is done, the next runs
     time.sleep(0.3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    process.communicate(timeout=LIMIT_SECONDS)
+    try:
+        process.communicate(timeout=LIMIT_SECONDS)
+    finally:
+        process.kill()
     assert process.returncode != 0
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline:

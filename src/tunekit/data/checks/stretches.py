@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import IO, Any, Final, Self
 
 from tunekit.data.checks.options import CheckOptions
@@ -136,8 +138,6 @@ class _Worker:
     """A process that scans stretches of one file, and the thread that talks to it."""
 
     def __init__(self, job: tuple[Path, DataKind | None, CheckOptions]) -> None:
-        self._job = job
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tunekit-scan")
         self._asked: list[Future[Seen | None]] = []
         self._process: subprocess.Popen[bytes] | None = None
         # The same modules as here, wherever this process has them from.
@@ -151,15 +151,21 @@ class _Worker:
                     stderr=subprocess.DEVNULL,  # what ends a worker is seen here again
                     env={**os.environ, "PYTHONPATH": paths},
                 )
-        self._ready = self._thread.submit(self._begin)
+        self._tasks: SimpleQueue[tuple[Any, Future[Any]] | None] = SimpleQueue()
+        # A daemon, and no executor: one that an interrupt hits while it starts its thread makes
+        # the interpreter wait for that thread for ever (CPython 3.11).
+        self._thread = Thread(target=self._work, name="tunekit-scan", daemon=True)
+        self._ready = self._do(job)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()  # it only reads
-        self._thread.shutdown(cancel_futures=True)
+        self._tasks.put(None)
+        self._thread.join()
         if self._process is not None:
             self._process.communicate()
 
@@ -167,32 +173,36 @@ class _Worker:
     def has_room(self) -> bool:
         """Whether the process is up, and has less than it is working on and one more to do."""
         self._asked = [one for one in self._asked if not one.done()]
-        return self._ready.done() and self._ready.result() and len(self._asked) < 2
+        return self._ready.done() and self._ready.result() is True and len(self._asked) < 2
 
     def ask(self, span: Span) -> Future[Seen | None]:
         """Let a stretch be scanned; None comes back if it was not."""
-        asked = self._thread.submit(self._ask, span)
+        asked = self._do(span)
         self._asked.append(asked)
         return asked
 
-    def _begin(self) -> bool:
-        return self._say(self._job) is True
+    def _do(self, value: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._tasks.put((value, future))
+        return future
 
-    def _ask(self, span: Span) -> Seen | None:
-        seen = self._say(span)
-        return seen if isinstance(seen, Seen) else None
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            value, future = task
+            future.set_result(self._say(value))
 
-    def _say(self, value: Any) -> Any:
+    def _say(self, value: Any) -> Seen | bool | None:
         """Send a value and give the answer; None, now and from now on, where none comes."""
         process = self._process
         if process is None or process.stdout is None:
             return None
         try:
             send(process.stdin, value)
-            return pickle.load(process.stdout)  # noqa: S301 - from our own worker
+            answer = pickle.load(process.stdout)  # noqa: S301 - from our own worker
         except Exception:  # a reply that is none can make pickle raise anything
             process.kill()
             return None
+        return answer if isinstance(answer, Seen | bool) else None
 
 
 def _is_python(executable: str | None) -> bool:
