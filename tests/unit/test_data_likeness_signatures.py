@@ -126,14 +126,29 @@ def test_similarity_is_the_jaccard_similarity_of_the_shingle_sets(several: list[
 
 @given(st.text("abcdefgh", max_size=30))
 def test_each_run_of_five_letters_is_a_shingle(text: str) -> None:
-    hashes, counts = shingles(["x" * 7, text, "y" * 7])
+    hashes, counts, _ = shingles(["x" * 7, text, "y" * 7])
     runs = [text[start : start + WIDTH] for start in range(len(text) - WIDTH + 1)]
     assert counts.tolist() == [3, len(runs), 3]
     assert len(set(hashes[3:-3].tolist())) == len(set(runs))
 
 
+def test_texts_with_other_numbers_share_no_key() -> None:
+    assert not _shares_a_key(f"{LONG} It takes 30 minutes.", f"{LONG} It takes 40 minutes.")
+    assert not _shares_a_key(f"{LONG} It takes 31 minutes.", f"{LONG} It takes 13 minutes.")
+    assert _shares_a_key(f"{LONG} It takes 30 minutes.", f"{LONG} It took 30 minutes.")
+
+
+@given(st.lists(st.text("12, ", max_size=8), max_size=6))
+def test_numbers_are_the_same_in_any_order_and_apart_otherwise(several: list[str]) -> None:
+    numbers = [sorted(text.replace(",", " ").split()) for text in several]
+    found = shingles(several).numbers.tolist()
+    for one, given_one in zip(found, numbers, strict=True):
+        for other, given_other in zip(found, numbers, strict=True):
+            assert (one == other) == (given_one == given_other)
+
+
 def test_no_shingle_reaches_into_the_next_text() -> None:
-    hashes, counts = shingles(["abcd", "efgh", "", "i"])
+    hashes, counts, _ = shingles(["abcd", "efgh", "", "i"])
     assert len(hashes) == 0
     assert counts.tolist() == [0, 0, 0, 0]
 

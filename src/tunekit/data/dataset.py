@@ -157,7 +157,7 @@ class Dataset(Rows):
 
         Args:
             near: Also leave out rows that are nearly equal to an earlier one.
-            threshold: How alike nearly equal rows are at least, from 0 to 1.
+            threshold: How alike nearly equal rows are at least, from 0.8 to 1.
             on_progress: Called now and then; see `tunekit.data.progress`.
         """
         from tunekit.data.likeness import duplicate_lines

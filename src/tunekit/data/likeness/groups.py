@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-HELD: Final = 1 << 19
-"""Rows that a partition holds on average; some 100 bytes of memory each while it is sorted."""
+HELD: Final = 1 << 18
+"""Rows that a partition holds on average; some 200 bytes of memory each while it is sorted."""
 
 PAIR_BYTES: Final = 16
 """Two ordinals as 64-bit numbers, the later row's before the earlier's."""

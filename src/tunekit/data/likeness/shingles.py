@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,24 +28,37 @@ _WITHOUT_CASE: Final = (range(0x3400, 0xA000), range(0xAC00, 0xD7A4), range(0xE0
 _ACCENTS: Final = range(0x300, 0x370)
 
 
-def shingles(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+class Shingles(NamedTuple):
+    """The shingles of some texts.
+
+    Attributes:
+        hashes: Those of all texts, one text after the other, repeated ones included.
+        counts: How many each text has, of shape `(texts,)`.
+        numbers: A hash for each text, the same for texts with the same numbers in any order.
+    """
+
+    hashes: NDArray[np.uint32]
+    counts: NDArray[np.int64]
+    numbers: NDArray[np.uint32]
+
+
+def shingles(texts: Sequence[str]) -> Shingles:
     """Hash the shingles of some texts, the same way on every machine.
 
     Args:
         texts: Some hundred of them; more at once is slower, since they no longer fit the cache.
-
-    Returns:
-        The hashes of all texts, one text after the other, repeated ones included; and how many
-        each text has, of shape `(texts,)`. A text of fewer than `WIDTH` characters has none.
+            A text of fewer than `WIDTH` characters has no shingle.
     """
     import numpy as np
 
-    codes = _folded(texts)
+    raw = _codes(texts)
+    numbers = _numbers(raw, np.flatnonzero(raw == 0))
+    codes = _folded(raw)
     ends = np.flatnonzero(codes == _END)
     counts = np.maximum(np.diff(ends, prepend=-1) - WIDTH, 0)
     starts = len(codes) - WIDTH + 1
     if starts <= 0:
-        return np.empty(0, np.uint32), counts
+        return Shingles(np.empty(0, np.uint32), counts, numbers)
     hashes = codes[:starts] * np.uint32(0x9E3779B1)
     for offset in range(1, WIDTH):
         hashes += codes[offset : offset + starts]
@@ -55,7 +68,24 @@ def shingles(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64
     for offset in range(WIDTH):
         before = ends - offset
         within[before[(before >= 0) & (before < starts)]] = False
-    return mixed(hashes[within]), counts
+    return Shingles(mixed(hashes[within]), counts, numbers)
+
+
+def _numbers(codes: NDArray[np.uint32], ends: NDArray[np.intp]) -> NDArray[np.uint32]:
+    """For each text, which ends at one of the places, the sum of the hashes of its numbers."""
+    import numpy as np
+
+    sums = np.zeros(len(ends), np.uint32)
+    places = np.flatnonzero(codes - np.uint32(ord("0")) < 10)
+    if not len(places):
+        return sums
+    begins = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    lengths = np.diff(begins, append=len(places))
+    within = np.arange(len(places)) - np.repeat(begins, lengths)
+    digits = mixed(codes[places] + (within.astype(np.uint32) << np.uint32(8)))
+    numbers = mixed(np.add.reduceat(digits, begins))
+    np.add.at(sums, np.searchsorted(ends, places[begins]), numbers)
+    return sums
 
 
 def mixed(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -70,18 +100,24 @@ def mixed(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return values
 
 
-def _folded(texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Code points of all texts without case, accents, spaces and punctuation; `_END` after each."""
+def _codes(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Code points of all texts, with a 0 after each and nowhere else."""
     import numpy as np
 
-    block = "\0".join(texts) + "\0"
+    block = "\0".join([*texts, ""])
     if block.count("\0") != len(texts):
-        block = "\0".join(text.replace("\0", "") for text in texts) + "\0"
-    codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
-    fold = _fold_table()
-    folded = fold[codes] if block.isascii() else fold[np.minimum(codes, _PLANE)]
-    if not block.isascii():
-        np.copyto(folded, codes + np.uint32(1), where=codes >= _PLANE)
+        block = "\0".join([*(text.replace("\0", " ") for text in texts), ""])
+    return np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+
+
+def _folded(codes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The same without case, accents, spaces and punctuation, and with `_END` after each text."""
+    import numpy as np
+
+    folded = _fold_table()[np.minimum(codes, _PLANE)]
+    beyond = codes >= _PLANE
+    if beyond.any():
+        folded[beyond] = codes[beyond] + np.uint32(1)
     kept: NDArray[np.uint32] = folded[folded != 0]
     return kept
 

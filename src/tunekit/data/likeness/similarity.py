@@ -27,7 +27,7 @@ def similarities(texts: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list
 
     if not pairs:
         return []
-    hashes, counts = shingles(texts)
+    hashes, counts, _ = shingles(texts)
     rows = np.repeat(np.arange(len(texts), dtype=np.uint64), counts)
     members = rows << np.uint64(32) | hashes
     members.sort()  # `np.unique` takes ten times as long
