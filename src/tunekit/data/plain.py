@@ -189,17 +189,17 @@ _LETTERS: Final[Mapping[type[Message], str]] = {
     Assistant: "a",
 }
 _ORDERS_KEPT: Final = 10_000
-ORDERS: Final[dict[tuple[type[Message], ...], Order]] = {}
+_orders: Final[dict[tuple[type[Message], ...], Order]] = {}
 
 
 def order_of(messages: list[Message]) -> Order:
     """The order in which messages speak; a file has few different ones."""
     speakers = tuple(map(type, messages))
-    found = ORDERS.get(speakers)
+    found = _orders.get(speakers)
     if found is None:
         found = Order(speakers)
-        if len(ORDERS) < _ORDERS_KEPT:
-            ORDERS[speakers] = found
+        if len(_orders) < _ORDERS_KEPT:
+            _orders[speakers] = found
     return found
 
 

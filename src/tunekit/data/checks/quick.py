@@ -42,7 +42,7 @@ def _all_say(messages: list[Message]) -> bool:
 def _chat(row: Chat) -> bool:
     messages = row.messages
     order = order_of(messages)
-    if not (order.tidy and order.answered and _all_say(messages)):
+    if not (order.clean and _all_say(messages)):
         return False
     return any(messages[place].weight != 0 for place in order.answers)  # type: ignore[union-attr]
 
